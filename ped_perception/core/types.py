@@ -1,0 +1,174 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The nouns: what travels between the stages, as frozen records of read-only arrays.
+
+An array carries its shape in its name: ``image_hw3`` is [H, W, 3], ``boxes_n4`` is [N, 4].
+Boxes are ``x1 y1 x2 y2`` in pixels, x to the right, y down, the origin at the outer corner of
+the first pixel, so that a box over the whole picture is ``0 0 W H``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Uint8Array = NDArray[np.uint8]
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+Int64Array = NDArray[np.int64]
+
+
+def read_only(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int | None, ...],
+              ) -> NDArray[Any]:
+    """
+    Check an array at the birth of a record and give a read-only view of it.
+
+    The view shares memory with the array: the caller's own reference stays writable.
+
+    Args:
+        name: of the field, for the message.
+        array: to check.
+        dtype: that it must have; nothing is converted silently.
+        shape: that it must have; None stands for any length.
+
+    Raises:
+        TypeError: not an array, or of another dtype.
+        ValueError: of another shape.
+    """
+    if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype):
+        got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f'{name} must be an array of {np.dtype(dtype).name}, not {got}')
+    if array.ndim != len(shape) or any(
+            want is not None and want != have for want, have in zip(shape, array.shape)):
+        want_text = ', '.join('any' if want is None else str(want) for want in shape)
+        raise ValueError(f'{name} must have the shape [{want_text}], not {list(array.shape)}')
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _fix(record: object, name: str, dtype: Any, *shape: int | None) -> None:
+    # object.__setattr__ is the only way to store the checked view in a frozen record.
+    object.__setattr__(record, name, read_only(name, getattr(record, name), dtype, shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """
+    One picture of one camera.
+
+    Attributes:
+        camera: name of the camera, unique in the node.
+        stamp_ns: time of capture, from the message header, ROS time in nanoseconds.
+        frame_id: optical frame of the camera, from the message header.
+        image_hw3: uint8[H, W, 3] BGR; may be a strided view of a message's buffer.
+    """
+
+    camera: str
+    stamp_ns: int
+    frame_id: str
+    image_hw3: Uint8Array
+
+    def __post_init__(self) -> None:
+        """Check the image and make it read-only."""
+        _fix(self, 'image_hw3', np.uint8, None, None, 3)
+        if 0 in self.image_hw3.shape:
+            raise ValueError(f'image_hw3 of camera {self.camera!r} is empty: '
+                             f'{list(self.image_hw3.shape)}')
+
+    @property
+    def source_hw(self) -> tuple[int, int]:
+        """Height and width of the picture in pixels."""
+        return self.image_hw3.shape[0], self.image_hw3.shape[1]
+
+
+@dataclass(frozen=True)
+class View:
+    """
+    Where one slot of the batch looks at a picture: crop, then scale, then pad.
+
+    ``network = (source - crop_xyxy[:2]) * scale_xy + pad_xy``. The two scales differ only by the
+    rounding of the scaled crop to whole pixels.
+
+    Attributes:
+        crop_xyxy: cut out of the source picture, whole pixels.
+        scale_xy: network pixels for one source pixel, along x and y.
+        pad_xy: network pixels left of and above the scaled crop.
+        size_xy: of the scaled crop, whole network pixels.
+        source_hw: height and width of the source picture in pixels.
+    """
+
+    crop_xyxy: tuple[int, int, int, int]
+    scale_xy: tuple[float, float]
+    pad_xy: tuple[int, int]
+    size_xy: tuple[int, int]
+    source_hw: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """
+    What a backend gives for a batch: the K best boxes of each slot, best first.
+
+    The arrays may be the backend's own buffers: valid until its next inference.
+
+    Attributes:
+        boxes_nk4: float32[N, K, 4], pixels of the network input.
+        scores_nk: float32[N, K] in 0..1.
+    """
+
+    boxes_nk4: Float32Array
+    scores_nk: Float32Array
+
+    def __post_init__(self) -> None:
+        """Check that the two arrays belong together."""
+        _fix(self, 'boxes_nk4', np.float32, None, None, 4)
+        _fix(self, 'scores_nk', np.float32, *self.boxes_nk4.shape[:2])
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """
+    Pedestrians seen in one picture, best first.
+
+    Attributes:
+        camera: name of the camera.
+        stamp_ns: of the picture, ROS time in nanoseconds.
+        frame_id: optical frame of the camera.
+        source_hw: height and width of the picture in pixels.
+        boxes_n4: float32[N, 4], pixels of the source picture, clipped to it.
+        scores_n: float32[N] in 0..1, descending.
+    """
+
+    camera: str
+    stamp_ns: int
+    frame_id: str
+    source_hw: tuple[int, int]
+    boxes_n4: Float32Array
+    scores_n: Float32Array
+
+    def __post_init__(self) -> None:
+        """Check that the arrays belong together."""
+        _fix(self, 'boxes_n4', np.float32, None, 4)
+        _fix(self, 'scores_n', np.float32, self.boxes_n4.shape[0])
+
+    def __len__(self) -> int:
+        """Give the number of pedestrians."""
+        return len(self.boxes_n4)
