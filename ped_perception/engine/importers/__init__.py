@@ -1,0 +1,108 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Any supported detector to the one typed graph; a new family is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from ped_perception.core.errors import ModelError
+from ped_perception.engine.graph import GraphBuilder, TensorInfo
+from ped_perception.engine.importers.base import check_size, Importer, ImportSpec
+from ped_perception.engine.importers.centernet import CenterNet
+from ped_perception.engine.importers.nanodet import NanoDet
+from ped_perception.engine.trunk import Saving, Trunk
+
+IMPORTERS: dict[str, Importer] = {
+    importer.family: importer for importer in (NanoDet(), CenterNet())}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A typed graph that is not yet in a file, and how it came about."""
+
+    model: onnx.ModelProto
+    family: str
+    reason: str
+    saving: Saving
+
+
+def importer_of(family: str) -> Importer:
+    """
+    Look up a family by name.
+
+    Raises:
+        ModelError: there is no such family.
+    """
+    if family not in IMPORTERS:
+        raise ModelError(f'Unknown model family {family!r}; known are: '
+                         f'{", ".join(sorted(IMPORTERS))}.')
+    return IMPORTERS[family]
+
+
+def detect_family(outputs: Sequence[TensorInfo]) -> tuple[str, str]:
+    """
+    Tell the family from a model's outputs.
+
+    Returns:
+        Family and the reason.
+
+    Raises:
+        ModelError: none fits, or several do; lists the outputs seen and the families known.
+    """
+    found = [(family, reason) for family, importer in IMPORTERS.items()
+             if (reason := importer.match(outputs)) is not None]
+    if len(found) == 1:
+        return found[0]
+    what = ('looks like several families at once' if found
+            else 'is of no known family')
+    families = found or [(family, importer.layout) for family, importer in IMPORTERS.items()]
+    raise ModelError(
+        f'The model {what}. Its outputs: {"; ".join(str(info) for info in outputs)}. '
+        'Families: ' + '; '.join(f'{family} ({text})' for family, text in families)
+        + '. Choose one with --family, or export the model with such outputs.')
+
+
+def import_model(path: Path, family: str, spec: ImportSpec, metadata: Mapping[str, str],
+                 reason: str = '') -> Imported:
+    """
+    Compile a detector into the typed graph.
+
+    Args:
+        path: ONNX file with one float image input and the raw outputs of its family.
+        family: key of ``IMPORTERS``.
+        spec: everything the file does not say.
+        metadata: written into the new file.
+        reason: why this family; passed through.
+
+    Raises:
+        ModelError: the file cannot be read, or is not what the family and spec say.
+    """
+    importer = importer_of(family)
+    check_size(spec.size_hw, importer.stride)
+    trunk = Trunk.load(path)
+    trunk.resize(spec.size_hw)
+    saving = importer.reduce(trunk, spec)
+    trunk.to_precision(spec.precision)
+    builder = GraphBuilder(trunk.opset)
+    images = builder.front(spec.mean, spec.std, spec.channel_order, spec.precision)
+    outputs = trunk.attach(builder, images, spec.precision)
+    boxes, scores = importer.decode(builder, outputs, spec)
+    return Imported(builder.finish(boxes, scores, spec.size_hw, metadata),
+                    family, reason, saving)

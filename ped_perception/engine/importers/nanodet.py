@@ -1,0 +1,126 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+NanoDet with raw heads (RangiLyu, github.com/RangiLyu/nanodet).
+
+One output per level [N, classes + 4·bins, h/s, w/s]. A side's distance from the cell centre is
+a distribution over bins (generalised focal loss, arXiv:2006.04388): its expectation, in strides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ped_perception.core.errors import ModelError
+from ped_perception.engine.graph import GraphBuilder, TensorInfo
+from ped_perception.engine.importers.base import FamilyDefaults, ImportSpec
+from ped_perception.engine.trunk import Saving, Trunk
+
+STRIDES = (8, 16, 32)
+KNOWN_BINS = (8, 11)            # NanoDet-m and NanoDet-g
+COCO_CLASSES = 80
+
+
+class NanoDet:
+    """Importer of the family ``nanodet``."""
+
+    family = 'nanodet'
+    layout = 'three heads float32[N, classes + 4*bins, h/s, w/s], s = 8, 16, 32'
+    stride = STRIDES[-1]
+    defaults = FamilyDefaults(mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395),
+                              channel_order='bgr', top_k=256, class_count=COCO_CLASSES)
+
+    def match(self, outputs: Sequence[TensorInfo]) -> str | None:
+        """See ``Importer``; only heads of COCO models can be told from other families."""
+        channels = {info.shape[1] for info in outputs if len(info.shape) == 4}
+        if len(outputs) != len(STRIDES) or len(channels) != 1:
+            return None
+        (count,) = channels
+        for bins in KNOWN_BINS:
+            if count == COCO_CLASSES + 4 * bins:
+                return (f'{len(outputs)} heads of {count} channels = {COCO_CLASSES} classes '
+                        f'+ 4 x {bins} bins')
+        return None
+
+    def reduce(self, trunk: Trunk, spec: ImportSpec) -> Saving:
+        """See ``Importer``."""
+        heads, channels = _heads(trunk.outputs, spec.size_hw)
+        bins, rest = divmod(channels - spec.class_count, 4)
+        if rest or bins < 2:
+            raise ModelError(f'NanoDet heads of {channels} channels do not hold '
+                             f'{spec.class_count} classes and 4 distributions.')
+        keep = [spec.class_index, *range(spec.class_count, channels)]
+        saving = Saving()
+        for head in heads:
+            saving += trunk.keep_channels(head.name, keep)
+        return saving
+
+    def decode(self, builder: GraphBuilder, outputs: Mapping[str, TensorInfo],
+               spec: ImportSpec) -> tuple[str, str]:
+        """See ``Importer``."""
+        heads, channels = _heads(outputs.values(), spec.size_hw)
+        sides = channels - 1
+        bins = sides // 4
+        centres, steps = _grid(spec.size_hw)
+        flat = [builder.reshape(head.name, (0, sides + 1, -1), 'decode/flat') for head in heads]
+        joined = builder.node('Concat', flat, 'decode/anchors', axis=2)
+        logits, values = builder.nodes('Split', [joined, builder.shape(1, sides)],
+                                       ['decode/logits', 'decode/bins'], axis=1)
+        # The best are found by logit and only they are decoded: softmax over 256 anchors
+        # instead of all 5,040, with the same result.
+        best = builder.best(builder.reshape(logits, (0, len(centres)), 'decode/logits_na'),
+                            len(centres), spec.top_k)
+        taken = builder.take(values, sides, best, 'decode/bins_nrk')
+        taken = builder.reshape(taken, (0, 4, bins, best.count), 'decode/sides')
+        chances = builder.node('Softmax', [taken], 'decode/chances', axis=2)
+        numbers = builder.constant(np.arange(bins, dtype=np.float32).reshape(1, 1, bins, 1),
+                                   'decode/numbers')
+        weighted = builder.node('Mul', [chances, numbers], 'decode/weighted')
+        distance = builder.node('ReduceSum', [weighted, builder.shape(2)], 'decode/distance',
+                                keepdims=0)
+        distance = builder.node('Transpose', [distance], 'decode/distance_nk4', perm=[0, 2, 1])
+        step = builder.take_constant(steps, best, 'decode/step')
+        centre = builder.take_constant(centres, best, 'decode/centre')
+        offset = builder.node('Mul', [distance, step], 'decode/offset')
+        boxes = builder.node('Add', [centre, offset], 'decode/boxes')
+        return boxes, builder.node('Sigmoid', [best.scores_nk], 'decode/scores')
+
+
+def _heads(outputs: Iterable[TensorInfo],
+           size_hw: tuple[int, int]) -> tuple[list[TensorInfo], int]:
+    """Heads in the order of ``STRIDES``, checked against the input size, and their channels."""
+    by_cells = {info.shape[2:]: info for info in outputs}
+    wanted = [(size_hw[0] // stride, size_hw[1] // stride) for stride in STRIDES]
+    channels = {info.shape[1] for info in by_cells.values() if len(info.shape) == 4}
+    count = channels.pop() if len(channels) == 1 else None
+    if set(by_cells) != set(wanted) or not isinstance(count, int):
+        seen = '; '.join(str(info) for info in by_cells.values())
+        raise ModelError(f'NanoDet at {size_hw[1]}x{size_hw[0]} needs three heads with equal '
+                         f'channels and {wanted} cells; this model has: {seen}.')
+    return [by_cells[cells] for cells in wanted], count
+
+
+def _grid(size_hw: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Centre (x, y, x, y) and signed step of a side, in px, for every anchor: [A,4] each."""
+    centres, steps = [], []
+    for stride in STRIDES:
+        y, x = np.mgrid[:size_hw[0] // stride, :size_hw[1] // stride].reshape(2, -1)
+        centres.append((np.stack([x, y, x, y], axis=1) + 0.5) * stride)
+        steps.append(np.tile([-stride, -stride, stride, stride], (len(x), 1)))
+    return (np.concatenate(centres).astype(np.float32),
+            np.concatenate(steps).astype(np.float32))
