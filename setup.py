@@ -1,0 +1,73 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Package description for colcon (ament_python) and pip."""
+
+from glob import glob
+from pathlib import PurePosixPath
+import sys
+
+from setuptools import find_packages, setup
+
+PACKAGE = 'ped_perception'
+SHARE = f'share/{PACKAGE}'
+
+
+def shared_files():
+    """List what `ros2 launch` and the programs look up in the installed share folder."""
+    files = [
+        ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
+        (SHARE, ['package.xml']),
+    ]
+    for folder in ('launch', 'config', 'engines'):
+        paths = (PurePosixPath(path) for path in glob(f'{folder}/*'))
+        names = [str(path) for path in paths if path.suffix not in ('', '.py', '.md')]
+        files.append((f'{SHARE}/{folder}', sorted(names)))
+    return files
+
+
+# An editable install reads these folders in the source tree; copies would go stale.
+EDITABLE = 'editable_wheel' in sys.argv
+
+setup(
+    name=PACKAGE,
+    version='0.1.0',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={PACKAGE: ['py.typed', '**/*.html', '**/*.j2']},
+    data_files=[] if EDITABLE else shared_files(),
+    python_requires='>=3.10',
+    install_requires=['setuptools'],
+    # Only what has no rosdep key; package.xml declares the rest.
+    extras_require={
+        'bags': ['rosbags'],
+        'engine': ['onnx', 'tomli; python_version < "3.11"'],
+        'onnxruntime': ['onnxruntime'],
+        'openvino': ['openvino'],
+        'rtx': ['tensorrt-rtx-cu13', 'pycuda'],
+        'tensorrt': ['tensorrt', 'pycuda'],
+    },
+    zip_safe=False,
+    maintainer='The ped_perception authors',
+    maintainer_email='maintainers@ped-perception.example',
+    description='Pedestrian perception for vehicles: camera topics to pedestrians on the ground.',
+    license='Apache-2.0',
+    entry_points={
+        'console_scripts': [
+            'ped_camera = ped_perception.ros.camera_node:main',
+            'ped_demo = ped_perception.cli.demo:main',
+            'ped_detector = ped_perception.ros.detector_node:main',
+            'ped_engine = ped_perception.cli.engine:main',
+        ],
+    },
+)

@@ -1,0 +1,187 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Set up everything the package needs, in ``.venv``: ``python3 tools/setup_env.py [--dev]``.
+
+Idempotent: a stamp in the environment says what it was made from, and when nothing changed the
+program ends at once. Safe to interrupt: an environment that was left incomplete is made anew.
+Package indexes and mirrors are the user's business (pip's own configuration and variables).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+import platform
+import re
+import sys
+from typing import Iterator
+
+import build_interfaces
+import ros_environment
+from steps import CACHE, fail, REQUIREMENTS, ROOT, Step, VENV
+import system_packages
+
+STAMP = VENV / 'ped_perception.stamp'
+UNFINISHED = VENV / 'ped_perception.unfinished'
+LEVELS = ('run', 'dev')
+
+# What a shell with the activated environment gets, as `make` gives it to demo and tests.
+ACTIVATION = """
+# ped_perception: no ROS 2 traffic beyond this machine unless asked for
+export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
+"""
+
+
+def leave_own_environment() -> None:
+    """Continue with the interpreter beneath ``.venv`` when this one is in it."""
+    if Path(sys.prefix) == VENV:
+        base = getattr(sys, '_base_executable', sys.executable)
+        if base == sys.executable:
+            fail(f'this is the interpreter of {VENV} itself; run: deactivate')
+        os.execv(base, [base, *sys.argv])
+
+
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    """Let one set-up of this folder run at a time; a second one waits."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / 'setup.lock').open('w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('set-up: waiting for another set-up of this folder', flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def base_of(ros: ros_environment.RosEnvironment) -> str:
+    """Describe what an environment stands on; another one cannot be upgraded in place."""
+    return f'{VENV} Python {platform.python_version()} of {sys.base_prefix} ROS ' \
+           f'{ros.distro or "wheels"}'
+
+
+def ingredients(ros: ros_environment.RosEnvironment, level: str) -> str:
+    """Return a digest of everything an environment is made from."""
+    state = hashlib.sha256(base_of(ros).encode())
+    for path in (REQUIREMENTS / ros.lock_name(level), ROOT / 'setup.py', ROOT / 'setup.cfg',
+                 ROOT / 'package.xml', Path(__file__)):
+        state.update(path.read_bytes())
+    if not ros.sourced:
+        state.update(build_interfaces.digest().encode())
+    return state.hexdigest()
+
+
+def read_stamp() -> dict[str, str]:
+    """Return the stamp of the environment; empty when there is none or it is not complete."""
+    if UNFINISHED.exists():
+        return {}
+    try:
+        stamp = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def write_stamp(stamp: dict[str, str]) -> None:
+    """Say what the environment was made from; the last thing a set-up does."""
+    temporary = STAMP.with_suffix('.new')
+    temporary.write_text(json.dumps(stamp, indent=1) + '\n')
+    os.replace(temporary, STAMP)
+    UNFINISHED.unlink()
+
+
+def create(ros: ros_environment.RosEnvironment) -> None:
+    """Make an empty environment, replacing what is there."""
+    with Step('venv', f'creating {VENV.name} for Python {platform.python_version()}') as step:
+        options = ['--system-site-packages'] if ros.sourced else []
+        step.run([sys.executable, '-m', 'venv', '--clear', *options, VENV])
+        with (VENV / 'bin/activate').open('a') as script:
+            script.write(ACTIVATION)
+
+
+def pip_install(step: Step, *arguments: str | Path) -> None:
+    """Run pip of the environment; nothing is taken that the arguments do not name."""
+    def progress(line: str) -> str | None:
+        match = re.match(r'(Collecting|Installing collected) (\S+)', line)
+        if not match:
+            return None
+        return match[2] if match[1] == 'Collecting' else 'installing what was collected'
+
+    # Compiling every module takes longer than compiling, at first import, those that are used.
+    step.run([VENV / 'bin/python', '-m', 'pip', 'install', '--no-deps', '--no-compile',
+              '--disable-pip-version-check', '--no-warn-script-location', *arguments],
+             progress=progress)
+
+
+def install(ros: ros_environment.RosEnvironment, level: str) -> None:
+    """Install the lock, the message packages and the package itself."""
+    lock = REQUIREMENTS / ros.lock_name(level)
+    count = len(re.findall(r'^[a-zA-Z0-9].*==', lock.read_text(), re.MULTILINE))
+    with Step('packages', f'installing {count} locked packages ({lock.name})') as step:
+        pip_install(step, '--require-hashes', '-r', lock)
+    if ros.sourced:
+        ros_environment.require_packages(str(VENV / 'bin/python'), ros.distro)
+    else:
+        wheels = build_interfaces.wheels()
+        with Step('messages', 'installing the message packages') as step:
+            pip_install(step, '--no-index', '--force-reinstall', *wheels)
+        build_interfaces.prune()
+    with Step('package', 'installing ped_perception itself, editable') as step:
+        pip_install(step, '--no-index', '--no-build-isolation', '--editable', ROOT)
+
+
+def set_up(level: str) -> None:
+    """Bring ``.venv`` to ``level`` if it is not there yet."""
+    ros = ros_environment.detect()
+    stamp = read_stamp()
+    wanted = ingredients(ros, level)
+    if stamp.get(level) == wanted:
+        return
+    system_packages.check_platform(ros.sourced)
+    system_packages.require_packages(needs_compiler=not ros.sourced)
+    if ros.sourced:
+        print(f'set-up: using the sourced ROS 2 {ros.distro}', flush=True)
+    if stamp.get('base') != base_of(ros):
+        create(ros)
+        stamp = {}
+    UNFINISHED.touch()
+    install(ros, level)
+    # The dev lock holds everything of the run lock, in the same versions.
+    included = LEVELS[:LEVELS.index(level) + 1]
+    write_stamp({**stamp, 'base': base_of(ros), **{name: ingredients(ros, name)
+                                                   for name in included}})
+
+
+def main() -> None:
+    """Read the arguments and set up."""
+    parser = argparse.ArgumentParser(description='Set up .venv for ped_perception.')
+    parser.add_argument('--dev', action='store_true', help='with the tools of tests and lints')
+    arguments = parser.parse_args()
+    if sys.version_info[:2] < system_packages.OLDEST_PYTHON:
+        fail(f'Python 3.10 or newer is needed, this is {platform.python_version()}. Name '
+             'another interpreter: make PYTHON=python3.11 …')
+    leave_own_environment()
+    with only_one():
+        set_up('dev' if arguments.dev else 'run')
+
+
+if __name__ == '__main__':
+    main()
