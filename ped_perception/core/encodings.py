@@ -15,6 +15,6 @@
 """Every form a camera's picture arrives in, to BGR: ``raw`` and ``compressed`` in one place."""
 
 from .compressed import bgr_from_compressed
-from .raw import bgr_from_raw, ENCODINGS, raw_from_bgr
+from .raw import bgr_from_raw, known_encodings, raw_from_bgr
 
-__all__ = ['bgr_from_compressed', 'bgr_from_raw', 'ENCODINGS', 'raw_from_bgr']
+__all__ = ['bgr_from_compressed', 'bgr_from_raw', 'known_encodings', 'raw_from_bgr']

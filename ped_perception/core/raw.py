@@ -71,6 +71,11 @@ class _Layout:
         return height * self.half_planes // 2
 
 
+def known_encodings() -> tuple[str, ...]:
+    """Give the names of all encodings that can be read and written."""
+    return tuple(_LAYOUTS)
+
+
 def bgr_from_raw(data: Any, *, encoding: str, height: int, width: int, step: int,
                  is_bigendian: bool) -> Uint8Array:
     """
@@ -78,7 +83,7 @@ def bgr_from_raw(data: Any, *, encoding: str, height: int, width: int, step: int
 
     Args:
         data: bytes, array.array, memoryview or uint8 array; not copied where it need not be.
-        encoding: one of ``ENCODINGS``.
+        encoding: one of ``known_encodings()``.
         height: of the picture in pixels.
         width: of the picture in pixels.
         step: bytes from one row to the next, padding included; with several planes that of the
@@ -106,7 +111,7 @@ def raw_from_bgr(image_hw3: Uint8Array, encoding: str) -> tuple[Uint8Array, int]
 
     Args:
         image_hw3: uint8[H, W, 3] BGR.
-        encoding: one of ``ENCODINGS``.
+        encoding: one of ``known_encodings()``.
 
     Returns:
         uint8[rows, step] and step. ``rows`` is H, more with several planes. 16 bit are little
@@ -126,7 +131,7 @@ def _layout(encoding: str) -> _Layout:
         return _LAYOUTS[encoding]
     except KeyError:
         raise ImageError(f'the encoding {encoding!r} is unknown. Let the driver publish one of '
-                         f'{" ".join(ENCODINGS)}') from None
+                         f'{" ".join(known_encodings())}') from None
 
 
 def _check_size(encoding: str, layout: _Layout, height: int, width: int) -> None:
@@ -325,4 +330,3 @@ def _layouts() -> dict[str, _Layout]:
 
 
 _LAYOUTS = _layouts()
-ENCODINGS = tuple(_LAYOUTS)
