@@ -172,3 +172,66 @@ class Detections:
     def __len__(self) -> int:
         """Give the number of pedestrians."""
         return len(self.boxes_n4)
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """
+    Pedestrians followed through the pictures of one camera, oldest id first.
+
+    A predicted track was not seen in this picture: its box is where the person should be by
+    now. Whoever publishes what the camera sees leaves predicted tracks out or marks them.
+
+    Attributes:
+        camera: name of the camera.
+        stamp_ns: of the picture, ROS time in nanoseconds.
+        frame_id: optical frame of the camera.
+        source_hw: height and width of the picture in pixels.
+        ids_t: int64[T], unique and ascending; an id is never given to anyone else.
+        boxes_t4: float32[T, 4], estimated, pixels of the source picture, not clipped to it.
+        scores_t: float32[T] in 0..1, of the last detection.
+        ages_s_t: float32[T], seconds since the first detection.
+        unseen_s_t: float32[T], seconds since the last detection, 0 for a track seen now.
+        confirmed_t: bool[T], detected long enough to be taken for a person.
+        detections_t: int64[T], row of the detection seen now, -1 for a predicted track.
+        velocities_t2: float32[T, 2], of the centre, px/s, movement of the camera removed as far
+            as it was known.
+        sigmas_t4: float32[T, 4], standard deviations of centre x, centre y, width and height in
+            pixels. Their errors are independent, so that the variance of the foot point's y is
+            ``sigma_y ** 2 + sigma_height ** 2 / 4``.
+    """
+
+    camera: str
+    stamp_ns: int
+    frame_id: str
+    source_hw: tuple[int, int]
+    ids_t: Int64Array
+    boxes_t4: Float32Array
+    scores_t: Float32Array
+    ages_s_t: Float32Array
+    unseen_s_t: Float32Array
+    confirmed_t: BoolArray
+    detections_t: Int64Array
+    velocities_t2: Float32Array
+    sigmas_t4: Float32Array
+
+    def __post_init__(self) -> None:
+        """Check that the arrays belong together."""
+        _fix(self, 'ids_t', np.int64, None)
+        count = self.ids_t.shape[0]
+        _fix(self, 'boxes_t4', np.float32, count, 4)
+        for name in ('scores_t', 'ages_s_t', 'unseen_s_t'):
+            _fix(self, name, np.float32, count)
+        _fix(self, 'confirmed_t', np.bool_, count)
+        _fix(self, 'detections_t', np.int64, count)
+        _fix(self, 'velocities_t2', np.float32, count, 2)
+        _fix(self, 'sigmas_t4', np.float32, count, 4)
+
+    def __len__(self) -> int:
+        """Give the number of tracks, predicted and unconfirmed ones too."""
+        return len(self.ids_t)
+
+    @property
+    def predicted_t(self) -> BoolArray:
+        """Tell which tracks were not seen in this picture: bool[T]."""
+        return self.detections_t < 0

@@ -1,0 +1,287 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Kalman filter of many boxes at once, in closed form.
+
+A box is four coordinates that move on their own: centre x, centre y, log width, log height.
+Each is a position with a rate, so that the filter of a box is four filters of two numbers and a
+step over all boxes is a handful of multiplications of [T, 4] arrays, without a single matrix.
+Logarithms keep sizes positive and make an approach at steady speed nearly linear.
+
+The rate is an Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein 1930; used for motion by
+Singer, "Estimating optimal tracking filter performance for manned maneuvering targets", 1970):
+it wanders around zero with a standard deviation that can be measured on pedestrians, and
+forgets with a time constant. Its transition is exact for any time step, thus two steps of 50 ms
+are one step of 100 ms: frames may be dropped and rates may vary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Int64Array
+
+# Boxes thinner than this have no logarithm worth filtering.
+_MIN_SIDE_PX = 1.0
+# exp() of a log size beyond this is no size of a box in any picture.
+_MAX_LOG_SIDE = 11.0
+
+
+@dataclass(frozen=True)
+class MotionModel:
+    """
+    How boxes of pedestrians move, and how well a detector places them.
+
+    Lengths are in heights of the box, so that one set of figures serves near and far.
+
+    Attributes:
+        speed: standard deviation of the centre's speed, heights/s.
+        speed_memory_s: time after which a speed is forgotten.
+        growth: standard deviation of the relative rate of growth, 1/s.
+        growth_memory_s: time after which a rate of growth is forgotten.
+        centre_noise: standard deviation of a detected centre, heights.
+        width_noise: standard deviation of a detected width, relative.
+        height_noise: standard deviation of a detected height, relative.
+    """
+
+    speed: float
+    speed_memory_s: float
+    growth: float
+    growth_memory_s: float
+    centre_noise: float
+    width_noise: float
+    height_noise: float
+
+    @property
+    def spread_4(self) -> Float64Array:
+        """Standard deviations of the rates, in heights for the centre."""
+        return np.array([self.speed, self.speed, self.growth, self.growth])
+
+    @property
+    def noise_4(self) -> Float64Array:
+        """Standard deviations of a measurement, in heights for the centre."""
+        return np.array([self.centre_noise, self.centre_noise, self.width_noise,
+                         self.height_noise])
+
+
+@dataclass(frozen=True, eq=False)
+class BoxStates:
+    """
+    Estimates of T boxes; columns are centre x, centre y (px), log width, log height.
+
+    Attributes:
+        position_t4: float64[T, 4].
+        rate_t4: float64[T, 4], change of the position in one second.
+        var_t4: variance of the position.
+        cross_t4: covariance of position and rate.
+        rate_var_t4: variance of the rate.
+    """
+
+    position_t4: Float64Array
+    rate_t4: Float64Array
+    var_t4: Float64Array
+    cross_t4: Float64Array
+    rate_var_t4: Float64Array
+
+    def __len__(self) -> int:
+        """Give the number of boxes."""
+        return len(self.position_t4)
+
+    def __getitem__(self, rows: Int64Array | BoolArray) -> BoxStates:
+        """Keep some of the boxes, by index or mask."""
+        return BoxStates(*(getattr(self, entry.name)[rows] for entry in fields(self)))
+
+    def joined(self, other: BoxStates) -> BoxStates:
+        """Put other boxes behind these."""
+        return BoxStates(*(np.concatenate([getattr(self, entry.name), getattr(other, entry.name)])
+                           for entry in fields(self)))
+
+    def replaced(self, rows: Int64Array, other: BoxStates) -> BoxStates:
+        """Give a copy in which some boxes are others."""
+        copies = []
+        for entry in fields(self):
+            copy = getattr(self, entry.name).copy()
+            copy[rows] = getattr(other, entry.name)
+            copies.append(copy)
+        return BoxStates(*copies)
+
+    @property
+    def sizes_t2(self) -> Float64Array:
+        """Widths and heights in pixels."""
+        sizes: Float64Array = np.exp(np.minimum(self.position_t4[:, 2:], _MAX_LOG_SIDE))
+        return sizes
+
+    @property
+    def boxes_t4(self) -> Float64Array:
+        """Corners ``x1 y1 x2 y2`` in pixels."""
+        half_t2 = self.sizes_t2 / 2
+        centre_t2 = self.position_t4[:, :2]
+        return np.concatenate([centre_t2 - half_t2, centre_t2 + half_t2], axis=1)
+
+    @property
+    def sigmas_t4(self) -> Float64Array:
+        """Standard deviations of centre x, centre y, width and height in pixels."""
+        sigma: Float64Array = np.sqrt(self.var_t4)
+        sigma[:, 2:] *= self.sizes_t2
+        return sigma
+
+
+def measurements_from_boxes(boxes_n4: Float32Array | Float64Array) -> Float64Array:
+    """
+    Turn corners into centre x, centre y, log width, log height.
+
+    Args:
+        boxes_n4: ``x1 y1 x2 y2`` in pixels; sides below one pixel count as one pixel.
+
+    Returns:
+        float64[N, 4].
+    """
+    boxes = np.asarray(boxes_n4, np.float64)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], _MIN_SIDE_PX)
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, np.log(sides)], axis=1)
+
+
+def started(measured_n4: Float64Array, model: MotionModel) -> BoxStates:
+    """Begin a state for each measurement: at rest, with the speeds of pedestrians as spread."""
+    units_n4 = _units(np.exp(measured_n4[:, 3]))
+    zeros = np.zeros_like(measured_n4)
+    return BoxStates(measured_n4.copy(), zeros, (units_n4 * model.noise_4) ** 2, zeros.copy(),
+                     (units_n4 * model.spread_4) ** 2)
+
+
+def predicted(states: BoxStates, dt_s: float, model: MotionModel) -> BoxStates:
+    """
+    Carry the estimates forward in time.
+
+    Args:
+        states: of T boxes.
+        dt_s: step in seconds, zero or more.
+        model: speeds and memories.
+
+    Raises:
+        ValueError: the step is negative or not finite.
+    """
+    if not 0 <= dt_s < np.inf:
+        raise ValueError(f'dt_s is {dt_s}; boxes can only be carried forward in time')
+    memory_4 = np.array([model.speed_memory_s] * 2 + [model.growth_memory_s] * 2)
+    rate_var_t4 = (_units(states.sizes_t2[:, 1]) * model.spread_4) ** 2
+    # 1 - exp(-dt / memory) without cancellation
+    loss_4 = -np.expm1(-dt_s / memory_4)
+    keep_4 = 1 - loss_4
+    reach_4 = memory_4 * loss_4
+    noise_rate = rate_var_t4 * loss_4 * (1 + keep_4)
+    noise_cross = rate_var_t4 * memory_4 * loss_4 ** 2
+    # 2 m (dt - 2 m loss + m (1 - keep^2) / 2): differences of nearly equal numbers for tiny
+    # steps, where the rounding may fall below zero.
+    noise_position = rate_var_t4 * np.maximum(
+        2 * memory_4 * (dt_s - reach_4 * (2 - (1 + keep_4) / 2)), 0)
+    return BoxStates(
+        states.position_t4 + states.rate_t4 * reach_4,
+        states.rate_t4 * keep_4,
+        states.var_t4 + reach_4 * (2 * states.cross_t4 + reach_4 * states.rate_var_t4)
+        + noise_position,
+        keep_4 * (states.cross_t4 + reach_4 * states.rate_var_t4) + noise_cross,
+        keep_4 ** 2 * states.rate_var_t4 + noise_rate)
+
+
+def corrected(states: BoxStates, measured_t4: Float64Array, model: MotionModel) -> BoxStates:
+    """
+    Take a measurement into each estimate.
+
+    Args:
+        states: of T boxes, predicted to the time of the measurements.
+        measured_t4: one row for each state, see :func:`measurements_from_boxes`.
+        model: noise of the measurements.
+    """
+    noise_t4 = _noise_variances(states, model)
+    total_t4 = states.var_t4 + noise_t4
+    gain_t4 = states.var_t4 / total_t4
+    rate_gain_t4 = states.cross_t4 / total_t4
+    miss_t4 = measured_t4 - states.position_t4
+    share_t4 = noise_t4 / total_t4
+    # Sums of positive terms only: the covariance stays positive definite in rounding too.
+    determinant_t4 = np.maximum(states.var_t4 * states.rate_var_t4 - states.cross_t4 ** 2, 0)
+    return BoxStates(
+        states.position_t4 + gain_t4 * miss_t4,
+        states.rate_t4 + rate_gain_t4 * miss_t4,
+        states.var_t4 * share_t4,
+        states.cross_t4 * share_t4,
+        states.rate_var_t4 * share_t4 + determinant_t4 / total_t4)
+
+
+def squared_distances(states: BoxStates, measured_n4: Float64Array,
+                      model: MotionModel) -> Float64Array:
+    """
+    Give the squared Mahalanobis distance of each state to each measurement.
+
+    Returns:
+        float64[T, N]; chi-square distributed with 4 degrees of freedom for true pairs.
+    """
+    scale_t4 = 1 / np.sqrt(states.var_t4 + _noise_variances(states, model))
+    total_tn = np.zeros((len(states), len(measured_n4)))
+    for column in range(4):
+        miss_tn = measured_n4[None, :, column] - states.position_t4[:, None, column]
+        miss_tn *= scale_t4[:, None, column]
+        miss_tn *= miss_tn
+        total_tn += miss_tn
+    return total_tn
+
+
+def warped(states: BoxStates, now_from_previous_33: Float64Array) -> BoxStates:
+    """
+    Move the estimates as the picture of the background moved.
+
+    The homography is made linear at the centre of each box. Correlations of x with y, which a
+    roll of the camera brings, are dropped: the variances along the new axes are exact.
+
+    Args:
+        states: of T boxes in the previous picture.
+        now_from_previous_33: float64[3, 3] homography between pixels of the pictures. It must
+            keep every centre on the near side of its horizon.
+    """
+    centre_t2 = states.position_t4[:, :2]
+    mapped_t3 = centre_t2 @ now_from_previous_33[:, :2].T + now_from_previous_33[:, 2]
+    depth_t1 = mapped_t3[:, 2:]
+    new_t2 = mapped_t3[:, :2] / depth_t1
+    jacobian_t22 = (now_from_previous_33[None, :2, :2]
+                    - new_t2[:, :, None] * now_from_previous_33[None, 2:, :2]
+                    ) / depth_t1[:, :, None]
+    log_scale_t1 = np.log(np.abs(np.linalg.det(jacobian_t22)))[:, None] / 2
+    weights_t22 = jacobian_t22 ** 2
+
+    def variances(values_t4: NDArray[np.float64]) -> Float64Array:
+        turned_t2 = np.einsum('tij,tj->ti', weights_t22, values_t4[:, :2])
+        return np.concatenate([turned_t2, values_t4[:, 2:]], axis=1)
+
+    turned_rate_t2 = np.einsum('tij,tj->ti', jacobian_t22, states.rate_t4[:, :2])
+    return BoxStates(
+        np.concatenate([new_t2, states.position_t4[:, 2:] + log_scale_t1], axis=1),
+        np.concatenate([turned_rate_t2, states.rate_t4[:, 2:]], axis=1),
+        variances(states.var_t4), variances(states.cross_t4), variances(states.rate_var_t4))
+
+
+def _units(heights_t: Float64Array) -> Float64Array:
+    """Give what one means in each column: a height in pixels for centres, one for logarithms."""
+    unit_t4 = np.ones((len(heights_t), 4))
+    unit_t4[:, :2] = heights_t[:, None]
+    return unit_t4
+
+
+def _noise_variances(states: BoxStates, model: MotionModel) -> Float64Array:
+    variances: Float64Array = (_units(states.sizes_t2[:, 1]) * model.noise_4) ** 2
+    return variances
