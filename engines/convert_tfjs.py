@@ -124,7 +124,7 @@ def check_runs(model: onnx.ModelProto) -> list[str]:
         images = random.normal(0.0, 1.0, (2, 3, height, width)).astype(np.float32)
         batch = session.run(None, {'images': images})
         single = session.run(None, {'images': images[1:]})
-        for name, both, one in zip(names, batch, single):
+        for name, both, one in zip(names, batch, single, strict=True):
             if not np.isfinite(both).all() or not np.allclose(both[1:], one, atol=1e-3):
                 raise ConversionError(f'{name} is wrong at {width}x{height}')
             lines.append(f'{name} at {width}x{height}: {list(both.shape)}')
@@ -151,8 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConversionError, OSError, ValueError) as error:
         print(f'convert_tfjs: {error}', file=sys.stderr)
         return 1
-    print('\n'.join([*report, f'{options.output}: {options.output.stat().st_size / 1e6:.2f} MB, '
-                              f'sha256 {sha256_from_file(options.output)}']))
+    print('\n'.join(report))
+    print(f'{options.output}: {options.output.stat().st_size / 1e6:.2f} MB, '
+          f'sha256 {sha256_from_file(options.output)}')
     return 0
 
 

@@ -33,7 +33,6 @@ import numpy as np
 from numpy.typing import NDArray
 import onnx
 from onnx import helper, numpy_helper, TensorProto
-
 from tfjs_graph import ConversionError, TfGraph, TfNode, with_hard_swish
 
 NCHW = (0, 1, 2, 3)
@@ -154,7 +153,8 @@ class Converter:
 
     def _op_Pad(self, node: TfNode) -> View:
         view, amounts = self._view(node), self._required(node, 1)
-        pads = dict(zip(view.axes, ((int(before), int(after)) for before, after in amounts)))
+        pads = {axis: (int(before), int(after))
+                for axis, (before, after) in zip(view.axes, amounts, strict=True)}
         fill = float(self._required(node, 2)) if node.op == 'PadV2' else 0.0
         if all(pad == (0, 0) for pad in pads.values()):
             return view
@@ -220,7 +220,8 @@ class Converter:
             return self._emit('Relu', name, [source])
         if op != 'Relu6':
             raise ConversionError(f'{name}: fused {op} is not supported')
-        bounds = [self._store('relu6/low', np.array(0.0)), self._store('relu6/high', np.array(6.0))]
+        bounds = [self._store('relu6/low', np.array(0.0)),
+                  self._store('relu6/high', np.array(6.0))]
         return self._emit('Clip', name, [source, *bounds])
 
     def _op_Relu(self, node: TfNode) -> View:
@@ -323,7 +324,7 @@ class Converter:
         if first.axes != second.axes:
             raise ConversionError(f'{node.name}: operands in different layouts')
         out = self._emit(op, node.name, [first.name, second.name])
-        shape = tuple(max(pair) for pair in zip(first.shape, second.shape))
+        shape = tuple(max(pair) for pair in zip(first.shape, second.shape, strict=True))
         return View(out, first.axes, shape)
 
     def _fold(self, node: TfNode, index: int, scale: NDArray[Any],

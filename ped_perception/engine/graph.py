@@ -23,7 +23,7 @@ NonMaxSuppression, no float32 MatMul.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -177,8 +177,8 @@ class GraphBuilder:
         table = self.constant(rows_ar, f'{hint}/table')
         return self.node('Gather', [table, best.index_nk], hint, axis=0)
 
-    def finish(self, boxes_nk4: str, scores_nk: str, size_hw: tuple[int, int],
-               metadata: Mapping[str, str]) -> onnx.ModelProto:
+    def finish(self, boxes_nk4: str, scores_nk: str,
+               size_hw: tuple[int, int]) -> onnx.ModelProto:
         """
         Name the outputs, check the graph and return it.
 
@@ -201,7 +201,6 @@ class GraphBuilder:
         except (shape_inference.InferenceError, onnx.checker.ValidationError) as error:
             raise ModelError(f'The imported graph is not valid: {error}') from error
         del model.graph.value_info[:]
-        helper.set_model_props(model, dict(metadata))
         self._check_outputs(model)
         return model
 

@@ -51,6 +51,28 @@ def _opset(model: onnx.ModelProto) -> int:
                 if entry.domain in ('', 'ai.onnx')), default=0)
 
 
+def load_model(path: Path) -> onnx.ModelProto:
+    """
+    Read and check an ONNX file.
+
+    Raises:
+        ModelError: the file is missing, damaged or not ONNX.
+    """
+    try:
+        model = onnx.load(path)
+        # Without nodes it parsed by chance: many a short file is a valid protobuf.
+        if not model.graph.node:
+            raise ModelError(f'{path} is not an ONNX model, or is truncated.')
+        onnx.checker.check_model(model)
+    except FileNotFoundError as error:
+        raise ModelError(f'{error.filename} does not exist.') from error
+    except ModelError:
+        raise
+    except Exception as error:  # protobuf and onnx raise many kinds, all mean the same
+        raise ModelError(f'{path} cannot be read as an ONNX model: {error}') from error
+    return model
+
+
 class Trunk:
     """
     An ONNX network with one float image input [N,3,h,w] and raw head outputs.
@@ -76,21 +98,14 @@ class Trunk:
         Raises:
             ModelError: the file is missing, not ONNX, or has no float NCHW image input.
         """
+        model = load_model(path)
         try:
-            model = onnx.load(path)
-            # Without nodes it parsed by chance: almost any short file is a valid protobuf.
-            if not model.graph.node:
-                raise ModelError(f'{path} is not an ONNX model, or is truncated.')
-            onnx.checker.check_model(model)
             if _opset(model) < MIN_OPSET:
                 model = version_converter.convert_version(model, MIN_OPSET)
-            return cls(compose.add_prefix(model, PREFIX))
-        except FileNotFoundError as error:
-            raise ModelError(f'{error.filename} does not exist.') from error
-        except ModelError:
-            raise
-        except Exception as error:  # protobuf and onnx raise many kinds, all mean the same
-            raise ModelError(f'{path} cannot be read as an ONNX model: {error}') from error
+        except Exception as error:  # the converter raises several kinds
+            raise ModelError(f'{path} uses opset {_opset(model)} and cannot be converted to '
+                             f'{MIN_OPSET}: {error}. Export it with opset {MIN_OPSET}.') from error
+        return cls(compose.add_prefix(model, PREFIX))
 
     @property
     def opset(self) -> int:
@@ -104,6 +119,11 @@ class Trunk:
         return [TensorInfo(info.name.removeprefix(PREFIX), info.dtype, info.shape)
                 for info in infos]
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says about itself (licence, author, …)."""
+        return {entry.key: entry.value for entry in self._model.metadata_props}
+
     def resize(self, size_hw: tuple[int, int]) -> None:
         """
         Give the input the shape [N,3,h,w] and infer every other shape again.
@@ -113,7 +133,7 @@ class Trunk:
         """
         graph = self._model.graph
         dims = graph.input[0].type.tensor_type.shape.dim
-        for dim, size in zip(dims, ('N', 3, *size_hw)):
+        for dim, size in zip(dims, ('N', 3, *size_hw), strict=True):
             dim.Clear()
             if isinstance(size, str):
                 dim.dim_param = size

@@ -16,9 +16,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import onnx
 
@@ -35,11 +34,9 @@ IMPORTERS: dict[str, Importer] = {
 
 @dataclass(frozen=True)
 class Imported:
-    """A typed graph that is not yet in a file, and how it came about."""
+    """A typed graph that is not yet in a file, and what its reduced head saves."""
 
     model: onnx.ModelProto
-    family: str
-    reason: str
     saving: Saving
 
 
@@ -79,24 +76,20 @@ def detect_family(outputs: Sequence[TensorInfo]) -> tuple[str, str]:
         + '. Choose one with --family, or export the model with such outputs.')
 
 
-def import_model(path: Path, family: str, spec: ImportSpec, metadata: Mapping[str, str],
-                 reason: str = '') -> Imported:
+def import_model(trunk: Trunk, family: str, spec: ImportSpec) -> Imported:
     """
     Compile a detector into the typed graph.
 
     Args:
-        path: ONNX file with one float image input and the raw outputs of its family.
+        trunk: the network, as loaded; it is changed on the way and of no use afterwards.
         family: key of ``IMPORTERS``.
         spec: everything the file does not say.
-        metadata: written into the new file.
-        reason: why this family; passed through.
 
     Raises:
-        ModelError: the file cannot be read, or is not what the family and spec say.
+        ModelError: the network is not what the family and the spec say.
     """
     importer = importer_of(family)
     check_size(spec.size_hw, importer.stride)
-    trunk = Trunk.load(path)
     trunk.resize(spec.size_hw)
     saving = importer.reduce(trunk, spec)
     trunk.to_precision(spec.precision)
@@ -104,5 +97,4 @@ def import_model(path: Path, family: str, spec: ImportSpec, metadata: Mapping[st
     images = builder.front(spec.mean, spec.std, spec.channel_order, spec.precision)
     outputs = trunk.attach(builder, images, spec.precision)
     boxes, scores = importer.decode(builder, outputs, spec)
-    return Imported(builder.finish(boxes, scores, spec.size_hw, metadata),
-                    family, reason, saving)
+    return Imported(builder.finish(boxes, scores, spec.size_hw), saving)

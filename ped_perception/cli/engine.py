@@ -1,0 +1,162 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``ped_engine``: models in, typed graphs out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import json
+from pathlib import Path
+import sys
+from typing import Any
+
+from ped_perception.core.errors import PedPerceptionError
+from ped_perception.engine.catalogue import (
+    find_file,
+    ImportOptions,
+    load_entries,
+    ModelEntry,
+    resolve,
+    size_hw_from_text,
+)
+from ped_perception.engine.models import cached_path, compile_graph, ImportReport
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns 0 if it did what was asked, 1 if not."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except PedPerceptionError as error:
+        # One line, whatever a library put into its message.
+        print(f'ped_engine: {" ".join(str(error).split())}', file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='ped_engine', description='Turns detectors into typed pedestrian graphs.')
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    _add_list(commands)
+    _add_import(commands)
+    return parser
+
+
+# -- list ---------------------------------------------------------------------------------------
+
+
+def _add_list(commands: Any) -> None:
+    parser = commands.add_parser('list', help='list the models')
+    parser.add_argument('--json', action='store_true', help='for programs')
+    parser.set_defaults(run=_list)
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows = [_model_row(entry) for entry in load_entries().values()]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    print(f'{"name":<24}{"family":<12}{"size":<10}{"AP50":>6}{"AP":>6}  {"available":<11}licence')
+    for row in rows:
+        first = row['measured'][0] if row['measured'] else {'ap50': '-', 'ap': '-'}
+        available = 'yes' if row['path'] else 'no'
+        print(f'{row["name"]:<24}{row["family"]:<12}{row["size"]:<10}{first["ap50"]:>6}'
+              f'{first["ap"]:>6}  {available:<11}{row["licence"]}')
+    for row in rows:
+        if not row['path']:
+            print(f'\n{row["name"]}: {row["how_to_get"]}')
+    return 0
+
+
+def _model_row(entry: ModelEntry) -> dict[str, Any]:
+    path = find_file(entry)
+    return {
+        'name': entry.name, 'kind': 'model', 'title': entry.title,
+        'family': entry.options.family, 'path': str(path) if path else None,
+        'shipped': entry.shipped, 'size': _size_text(entry.size_hw), 'licence': entry.licence,
+        'source': entry.source, 'how_to_get': entry.how_to_get,
+        'measured': [{'images': row.images, 'size': _size_text(row.size_hw),
+                      'ap50': row.ap50, 'ap': row.ap} for row in entry.measured]}
+
+
+# -- import -------------------------------------------------------------------------------------
+
+
+def _add_import(commands: Any) -> None:
+    parser = commands.add_parser(
+        'import', help='compile a model into one typed graph',
+        description='Compiles a detector into one graph: uint8 BGR images in, pedestrian boxes '
+                    'and scores out. What is not given comes from models.toml for known '
+                    'models, else from the family.')
+    parser.add_argument('model', metavar='NAME|FILE', help='a known model or an ONNX file')
+    parser.add_argument('--size', required=True, type=_size, metavar='WxH',
+                        help='network input, as 640x384')
+    parser.add_argument('-o', '--output', type=Path, metavar='FILE',
+                        help="ONNX file to write (default: in the user's cache)")
+    parser.add_argument('--family', help='model family (default: detected)')
+    parser.add_argument('--class-index', type=int, metavar='I', help='class of the pedestrian')
+    parser.add_argument('--class-count', type=int, metavar='C', help='classes of the model')
+    parser.add_argument('--top-k', type=int, metavar='K', help='candidates per image')
+    parser.add_argument('--precision', choices=('fp32', 'fp16'), default='fp32',
+                        help='type of weights and activations (default: %(default)s)')
+    parser.add_argument('--mean', type=float, nargs=3, metavar='V',
+                        help='grey levels subtracted, in the order of --channel-order')
+    parser.add_argument('--std', type=float, nargs=3, metavar='V', help='divisors after that')
+    parser.add_argument('--channel-order', choices=('bgr', 'rgb'), help='what the model expects')
+    parser.set_defaults(run=_import)
+
+
+def _import(options: argparse.Namespace) -> int:
+    source = resolve(options.model)
+    wanted = ImportOptions(
+        options.family, options.class_index, options.class_count, options.top_k,
+        tuple(options.mean) if options.mean else None,
+        tuple(options.std) if options.std else None, options.channel_order)
+    output = options.output or cached_path(source, options.size, options.precision, wanted)
+    report = compile_graph(source, options.size, options.precision, wanted, output)
+    print('\n'.join(_summary(report)))
+    return 0
+
+
+def _summary(report: ImportReport) -> list[str]:
+    spec, saving = report.spec, report.saving
+    height, width = spec.size_hw
+    saved = (f'{saving.parameters:,} parameters, {saving.weight_bytes / 1e3:,.0f} kB of float32 '
+             f'weights, {saving.macs / 1e6:,.1f} million MACs an image')
+    return [
+        f'family     {report.family} ({report.reason})',
+        f'input      images uint8[N,{height},{width},3] BGR',
+        f'network    {spec.channel_order.upper()}, mean {list(spec.mean)}, std {list(spec.std)}',
+        f'class      {spec.class_index} of {spec.class_count}',
+        f'saved      {saved} (the other classes)',
+        f'output     boxes float32[N,{report.top_k},4], scores float32[N,{report.top_k}]',
+        f'precision  {spec.precision}, {report.nodes} nodes',
+        f'file       {report.path} ({report.path.stat().st_size / 1e6:.2f} MB)']
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        return size_hw_from_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _size_text(size_hw: tuple[int, int]) -> str:
+    return f'{size_hw[1]}x{size_hw[0]}'
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,216 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The models this package knows (``engines/models.toml``), found and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+import hashlib
+import os
+from pathlib import Path
+import re
+import sys
+from typing import Any, TYPE_CHECKING
+
+from ped_perception.core.errors import ModelError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from ped_perception.engine.graph import ChannelOrder
+
+ENGINES_VARIABLE = 'PED_PERCEPTION_ENGINES'
+INDEX_FILE = 'models.toml'
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Average precision of the pedestrian class on one set of images, in percent."""
+
+    images: str
+    size_hw: tuple[int, int]
+    ap50: float
+    ap: float
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What may be said about a model's import; None leaves it to models.toml or the family."""
+
+    family: str | None = None
+    class_index: int | None = None
+    class_count: int | None = None
+    top_k: int | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    channel_order: ChannelOrder | None = None
+
+    def or_else(self, other: ImportOptions) -> ImportOptions:
+        """Fill what is None from other options."""
+        missing = {item.name: getattr(other, item.name) for item in fields(self)
+                   if getattr(self, item.name) is None}
+        return replace(self, **missing)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of models.toml."""
+
+    name: str
+    title: str
+    file: str
+    sha256: str
+    shipped: bool
+    licence: str
+    source: str
+    how_to_get: str
+    size_hw: tuple[int, int]
+    options: ImportOptions
+    measured: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A model file that exists and is intact."""
+
+    name: str
+    path: Path
+    sha256: str
+    options: ImportOptions
+    licence: str | None = None
+
+
+def size_hw_from_text(text: str) -> tuple[int, int]:
+    """Parse ``'640x384'``, width first as people write it; raises ValueError."""
+    match = re.fullmatch(r'([1-9]\d{0,4})x([1-9]\d{0,4})', text)
+    if match is None:
+        raise ValueError(f'{text!r} is not a size; write WIDTHxHEIGHT, as in 640x384')
+    return int(match[2]), int(match[1])
+
+
+def engines_folders() -> list[Path]:
+    """Folders with models, the one that counts first: environment, source tree, install."""
+    folders = [Path(text) for text in os.environ.get(ENGINES_VARIABLE, '').split(os.pathsep)
+               if text]
+    folders.append(Path(__file__).resolve().parents[2] / 'engines')
+    try:
+        from ament_index_python.packages import get_package_share_directory
+        folders.append(Path(get_package_share_directory('ped_perception')) / 'engines')
+    except (ImportError, LookupError, OSError):
+        pass  # not a ROS install: one of the others has them
+    folders.append(Path(sys.prefix) / 'share' / 'ped_perception' / 'engines')
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def load_entries() -> dict[str, ModelEntry]:
+    """
+    Read the first models.toml found.
+
+    Raises:
+        ModelError: there is none, or it is wrong; names the entry and the key.
+    """
+    folders = engines_folders()
+    path = next((folder / INDEX_FILE for folder in folders if (folder / INDEX_FILE).is_file()),
+                None)
+    if path is None:
+        raise ModelError(f'No {INDEX_FILE} in {", ".join(map(str, folders)) or "any folder"}. '
+                         f'Install the package again, or set {ENGINES_VARIABLE}.')
+    try:
+        tables = tomllib.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise ModelError(f'{path} cannot be read: {error}') from error
+    entries = {}
+    for name, table in tables.items():
+        try:
+            entries[name] = _entry(name, dict(table))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f'{path}: entry {name}: {type(error).__name__} {error}') from error
+    return entries
+
+
+def _entry(name: str, table: dict[str, Any]) -> ModelEntry:
+    options = ImportOptions(
+        table.pop('family'), int(table.pop('class_index')), int(table.pop('class_count')),
+        int(table.pop('top_k')), _triple(table.pop('mean')), _triple(table.pop('std')),
+        table.pop('channel_order'))
+    measured = tuple(
+        Measurement(row['images'], size_hw_from_text(row['size']), float(row['ap50']),
+                    float(row['ap']))
+        for row in table.pop('measured', []))
+    if not re.fullmatch(r'[0-9a-f]{64}', table['sha256']):
+        raise ValueError('sha256 must be 64 hexadecimal digits')
+    return ModelEntry(name=name, size_hw=size_hw_from_text(table.pop('size')), options=options,
+                      measured=measured, **table)
+
+
+def _triple(values: list[float]) -> tuple[float, float, float]:
+    first, second, third = values
+    return float(first), float(second), float(third)
+
+
+def find_file(entry: ModelEntry) -> Path | None:
+    """Locate the model's file, if it is there."""
+    paths = (folder / entry.file for folder in engines_folders())
+    return next((path for path in paths if path.is_file()), None)
+
+
+def resolve(name_or_path: str | Path) -> SourceModel:
+    """
+    Find a model by its name in models.toml or by its path.
+
+    Raises:
+        ModelError: unknown, missing (with how to get it), or damaged.
+    """
+    text = str(name_or_path)
+    entries = load_entries()
+    entry = entries.get(text)
+    if entry is not None:
+        path = find_file(entry)
+        if path is None:
+            raise ModelError(f'{entry.file} of model {text} is not there. {entry.how_to_get}')
+        sha256 = sha256_from_file(path)
+        if sha256 != entry.sha256:
+            raise ModelError(f'{path} is damaged: sha256 {sha256}, expected {entry.sha256}. '
+                             f'{entry.how_to_get}')
+        return SourceModel(entry.name, path, sha256, entry.options, entry.licence)
+    path = Path(text)
+    if not path.is_file():
+        raise ModelError(f'{text!r} is neither a file nor a known model; known are: '
+                         f'{", ".join(sorted(entries))}.')
+    sha256 = sha256_from_file(path)
+    for entry in entries.values():
+        if entry.sha256 == sha256:
+            return SourceModel(entry.name, path, sha256, entry.options, entry.licence)
+    return SourceModel(path.stem, path, sha256, ImportOptions())
+
+
+def sha256_from_file(path: Path) -> str:
+    """
+    Hex digest of a file.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open('rb') as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f'{path} cannot be read: {error}') from error
+    return digest.hexdigest()

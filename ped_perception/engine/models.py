@@ -1,0 +1,200 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Typed graphs of models: compiled once, kept in the user's cache, described by their metadata.
+
+Nothing here imports onnx until a graph must really be compiled: a node that finds its graph in
+the cache starts faster and smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ped_perception import __version__
+from ped_perception.core.errors import import_extra, ModelError
+from ped_perception.engine.catalogue import (
+    ImportOptions,
+    INDEX_FILE,
+    resolve,
+    size_hw_from_text,
+    SourceModel,
+)
+
+if TYPE_CHECKING:
+    from ped_perception.engine.graph import Precision
+    from ped_perception.engine.importers.base import ImportSpec
+    from ped_perception.engine.trunk import Saving
+
+NOTHING_SAID = ImportOptions()
+COMPILER_FILES = ('graph.py', 'trunk.py', 'importers/*.py')
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import found out and wrote."""
+
+    path: Path
+    family: str
+    reason: str
+    spec: ImportSpec
+    saving: Saving
+    top_k: int
+    nodes: int
+
+
+@dataclass(frozen=True)
+class TypedGraphInfo:
+    """What a typed graph says about itself in its metadata."""
+
+    name: str
+    family: str
+    source_sha256: str
+    size_hw: tuple[int, int]
+    top_k: int
+    class_index: int
+    precision: str
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], where: str) -> TypedGraphInfo:
+        """
+        Read the metadata of an ONNX file, as any runtime gives it.
+
+        Raises:
+            ModelError: this is not a typed graph of this package.
+        """
+        try:
+            return cls(metadata['name'], metadata['family'], metadata['source_sha256'],
+                       size_hw_from_text(metadata['size']), int(metadata['top_k']),
+                       int(metadata['class_index']), metadata['precision'])
+        except (KeyError, ValueError) as error:
+            raise ModelError(f'{where} is not a typed graph (metadata: {error}). Make one of '
+                             'it: ped_engine import FILE --size WxH') from error
+
+    @classmethod
+    def from_file(cls, path: Path) -> TypedGraphInfo:
+        """Read the metadata of a file; raises ModelError as ``from_metadata``."""
+        import_extra('onnx', 'engine')
+        from ped_perception.engine.trunk import load_model
+        metadata = {entry.key: entry.value for entry in load_model(path).metadata_props}
+        return cls.from_metadata(metadata, str(path))
+
+
+def typed_graph(name_or_path: str | Path, size_hw: tuple[int, int], *,
+                precision: Precision = 'fp32', cache_dir: Path | None = None,
+                options: ImportOptions = NOTHING_SAID) -> Path:
+    """
+    Return the typed graph of a model at a size, compiled once and then taken from the cache.
+
+    Args:
+        name_or_path: name in models.toml, or an ONNX file.
+        size_hw: network input, pixels.
+        precision: type of weights and activations.
+        cache_dir: instead of the user's cache folder.
+        options: take precedence over models.toml.
+
+    Raises:
+        ModelError: the model is unknown, damaged or cannot be imported.
+    """
+    source = resolve(name_or_path)
+    path = cached_path(source, size_hw, precision, options, cache_dir)
+    if not path.is_file():
+        compile_graph(source, size_hw, precision, options, path)
+    return path
+
+
+def cached_path(source: SourceModel, size_hw: tuple[int, int], precision: Precision,
+                options: ImportOptions, cache_dir: Path | None = None) -> Path:
+    """Say where a typed graph is kept: the name covers all that decides its content."""
+    request = {'source': source.sha256, 'size_hw': size_hw, 'precision': precision,
+               'options': asdict(options.or_else(source.options)),
+               'version': __version__, 'compiler': _compiler_digest()}
+    key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    folder = cache_dir if cache_dir is not None else _user_cache()
+    return folder / f'{source.name}-{size_hw[1]}x{size_hw[0]}-{precision}-{key[:16]}.onnx'
+
+
+def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Precision,
+                  options: ImportOptions, output: Path) -> ImportReport:
+    """
+    Import a model and write the typed graph; the file appears whole or not at all.
+
+    Raises:
+        ModelError: the model cannot be imported or the file cannot be written.
+    """
+    import_extra('onnx', 'engine')
+    from ped_perception.engine.importers import detect_family, import_model, importer_of
+    from ped_perception.engine.importers.base import ImportSpec
+    from ped_perception.engine.trunk import Trunk
+    trunk = Trunk.load(source.path)
+    said = options.or_else(source.options)
+    family, reason = ((said.family, 'as told' if options.family else f'by {INDEX_FILE}')
+                      if said.family else detect_family(trunk.outputs))
+    usual = importer_of(family).defaults
+    known = said.or_else(ImportOptions(None, 0, usual.class_count, usual.top_k, usual.mean,
+                                       usual.std, usual.channel_order))
+    values = {key: value for key, value in asdict(known).items() if key != 'family'}
+    spec = ImportSpec(size_hw=size_hw, precision=precision, **values)
+    provenance = {f'source_{key}': value for key, value in trunk.metadata.items()}
+    imported = import_model(trunk, family, spec)
+    best = imported.model.graph.output[1].type.tensor_type.shape.dim[1].dim_value
+    metadata = {
+        **provenance, 'name': source.name, 'family': family, 'source_sha256': source.sha256,
+        'size': f'{size_hw[1]}x{size_hw[0]}', 'top_k': str(best), 'precision': precision,
+        'class_index': str(spec.class_index), 'mean': json.dumps(spec.mean),
+        'std': json.dumps(spec.std), 'channel_order': spec.channel_order,
+        'ped_perception': __version__}
+    if source.licence is not None:
+        metadata['licence'] = source.licence
+    for key, value in sorted(metadata.items()):
+        imported.model.metadata_props.add(key=key, value=value)
+    _write(output, imported.model.SerializeToString(deterministic=True))
+    return ImportReport(output, family, reason, spec, imported.saving, best,
+                        len(imported.model.graph.node))
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open('wb') as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ModelError(f'{path} cannot be written: {error}. '
+                         'Free space, or set XDG_CACHE_HOME.') from error
+
+
+def _user_cache() -> Path:
+    base = os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser()
+    return Path(base) / 'ped_perception' / 'graphs'
+
+
+@lru_cache(maxsize=1)
+def _compiler_digest() -> str:
+    """Digest of the code that compiles: a graph of older code is never taken for a new one."""
+    here = Path(__file__).resolve().parent
+    paths = sorted(path for pattern in COMPILER_FILES for path in here.glob(pattern))
+    return hashlib.sha256(b''.join(path.read_bytes() for path in paths)).hexdigest()
