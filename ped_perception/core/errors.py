@@ -45,6 +45,10 @@ class ImageError(PedPerceptionError):
     """One image cannot be decoded; the frame is skipped and the stream goes on."""
 
 
+class CalibrationError(PedPerceptionError):
+    """A camera has no usable calibration or mounting; its boxes get no positions."""
+
+
 class SourceError(PedPerceptionError):
     """A video, image folder, bag or device cannot be opened or read."""
 
