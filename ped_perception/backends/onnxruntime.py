@@ -1,0 +1,100 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""ONNX Runtime on the CPU: runs everywhere, the reference of the other backends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ped_perception.backends.config import BackendConfig
+from ped_perception.backends.typed_graph import (
+    INPUT, OUTPUTS, allocate_batch, check_count, graph_shape_from_io)
+from ped_perception.core.errors import BackendError, import_extra
+from ped_perception.core.pipeline import BackendInfo
+from ped_perception.core.types import Candidates, Uint8Array
+
+_DTYPES = {'tensor(uint8)': 'uint8', 'tensor(float)': 'float32'}
+
+
+class OnnxRuntimeBackend:
+    """Runs a typed graph in float32 with ONNX Runtime's CPU provider."""
+
+    def __init__(self, graph: Path, model: str, config: BackendConfig, max_batch: int) -> None:
+        """
+        Load the graph; see :func:`ped_perception.backends.open_backend` for the arguments.
+
+        Raises:
+            BackendError: the file cannot be loaded, or bf16 is asked for.
+        """
+        if config.cpu_precision == 'bf16':
+            raise BackendError("ONNX Runtime computes in fp32 on the CPU. Set cpu_precision to "
+                               "'auto' or 'fp32', or backend to 'openvino'.")
+        ort = import_extra('onnxruntime', 'onnxruntime')
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = config.threads
+        # Idle workers that spin would take the core from the camera driver between frames.
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        options.log_severity_level = 3
+        try:
+            self._session: Any = ort.InferenceSession(
+                str(graph), options, providers=['CPUExecutionProvider'])
+        except Exception as error:  # its exceptions share no base class but Exception
+            raise BackendError(f'ONNX Runtime cannot load {graph}: {error}. '
+                               f'Make it anew with: ped_engine import') from error
+        shape = graph_shape_from_io(
+            graph,
+            {i.name: (_DTYPES.get(i.type, i.type), i.shape) for i in self._session.get_inputs()},
+            {o.name: (_DTYPES.get(o.type, o.type), o.shape) for o in self._session.get_outputs()})
+        self._batch_nhw3 = allocate_batch(max_batch, shape.network_hw)
+        self._info = BackendInfo(
+            'onnxruntime', model, 'fp32', shape.network_hw, max_batch, shape.top_k,
+            f'CPU, {config.threads or "all"} threads, ONNX Runtime {ort.__version__}')
+
+    @property
+    def info(self) -> BackendInfo:
+        """What runs here."""
+        return self._info
+
+    @property
+    def batch_nhw3(self) -> Uint8Array:
+        """The batch buffer, uint8[max_batch, h, w, 3] BGR, writable."""
+        return self._batch_nhw3
+
+    def infer(self, count: int) -> Candidates:
+        """Run the first ``count`` slots; see ``core.pipeline.Backend``."""
+        if self._session is None:
+            raise BackendError('The backend is closed; open a new one.')
+        check_count(count, self._info.max_batch)
+        try:
+            boxes_nk4, scores_nk = self._session.run(
+                list(OUTPUTS), {INPUT: self._batch_nhw3[:count]})
+        except Exception as error:
+            raise BackendError(f'ONNX Runtime failed on a batch of {count}: {error}') from error
+        return Candidates(boxes_nk4, scores_nk)
+
+    def close(self) -> None:
+        """Release the session; closing twice is harmless."""
+        self._session = None
+
+    def __enter__(self) -> OnnxRuntimeBackend:
+        """Give itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close."""
+        self.close()
