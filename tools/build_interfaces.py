@@ -35,6 +35,7 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 import zipfile
 
+from pip_steps import install_lock
 from steps import CACHE, clean_environment, INTERFACES, REQUIREMENTS, Step
 
 LOCK = REQUIREMENTS / 'interfaces.txt'
@@ -92,8 +93,7 @@ def build(step: Step, work: Path) -> Path:
     """Build every interface package inside ``work``; return the folder with the wheels."""
     venv = work / 'venv'
     step.run([sys.executable, '-m', 'venv', venv])
-    step.run([venv / 'bin/python', '-m', 'pip', 'install', '--require-hashes', '--no-deps',
-              '--no-compile', '--disable-pip-version-check', '-r', LOCK])
+    install_lock(step, venv / 'bin/python', LOCK)
     replace_builder_paths(venv)
     finished = work / 'wheels'
     finished.mkdir()

@@ -30,15 +30,16 @@ import json
 import os
 from pathlib import Path
 import platform
-import re
 import sys
 from typing import Iterator
 
 import build_interfaces
+from pip_steps import install_lock, pip_install
 import ros_environment
 from steps import CACHE, fail, REQUIREMENTS, ROOT, Step, VENV
 import system_packages
 
+PYTHON = VENV / 'bin/python'
 STAMP = VENV / 'ped_perception.stamp'
 UNFINISHED = VENV / 'ped_perception.unfinished'
 LEVELS = ('run', 'dev')
@@ -117,35 +118,20 @@ def create(ros: ros_environment.RosEnvironment) -> None:
             script.write(ACTIVATION)
 
 
-def pip_install(step: Step, *arguments: str | Path) -> None:
-    """Run pip of the environment; nothing is taken that the arguments do not name."""
-    def progress(line: str) -> str | None:
-        match = re.match(r'(Collecting|Installing collected) (\S+)', line)
-        if not match:
-            return None
-        return match[2] if match[1] == 'Collecting' else 'installing what was collected'
-
-    # Compiling every module takes longer than compiling, at first import, those that are used.
-    step.run([VENV / 'bin/python', '-m', 'pip', 'install', '--no-deps', '--no-compile',
-              '--disable-pip-version-check', '--no-warn-script-location', *arguments],
-             progress=progress)
-
-
 def install(ros: ros_environment.RosEnvironment, level: str) -> None:
     """Install the lock, the message packages and the package itself."""
     lock = REQUIREMENTS / ros.lock_name(level)
-    count = len(re.findall(r'^[a-zA-Z0-9].*==', lock.read_text(), re.MULTILINE))
-    with Step('packages', f'installing {count} locked packages ({lock.name})') as step:
-        pip_install(step, '--require-hashes', '-r', lock)
+    with Step('packages', f'installing the locked packages ({lock.name})') as step:
+        install_lock(step, PYTHON, lock)
     if ros.sourced:
-        ros_environment.require_packages(str(VENV / 'bin/python'), ros.distro)
+        ros_environment.require_packages(str(PYTHON), ros.distro)
     else:
         wheels = build_interfaces.wheels()
         with Step('messages', 'installing the message packages') as step:
-            pip_install(step, '--no-index', '--force-reinstall', *wheels)
+            pip_install(step, PYTHON, '--no-index', '--force-reinstall', *wheels)
         build_interfaces.prune()
     with Step('package', 'installing ped_perception itself, editable') as step:
-        pip_install(step, '--no-index', '--no-build-isolation', '--editable', ROOT)
+        pip_install(step, PYTHON, '--no-index', '--editable', ROOT)
 
 
 def set_up(level: str) -> None:
