@@ -44,6 +44,7 @@ RAW, PNG = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO, TEXT = 'sensor_msgs/msg/CameraInfo', 'std_msgs/msg/String'
 TWO_CAMERAS = {'/front/image_raw': RAW, '/front/camera_info': INFO,
                '/rear/image_raw/compressed': PNG, '/chatter': TEXT}
+ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 PLUGINS = [StoragePlugin.SQLITE3, StoragePlugin.MCAP]
 
 
@@ -183,7 +184,9 @@ def test_mcap_damaged_inside_gives_frames_then_says_so(tmp_path):
     file = only_file(write_bag(tmp_path / 'bag', {'/a/image_raw': RAW}, count=1000,
                                compressed=True))
     content = bytearray(file.read_bytes())
-    content[1_500_000:1_500_100] = b'\xff' * 100
+    first = content.index(ZSTD_MAGIC)
+    second = content.index(ZSTD_MAGIC, first + 1)
+    content[second:second + 4] = b'\xff' * 4
     file.write_bytes(content)
     frames = []
     with open_source(file) as source, pytest.raises(SourceError, match='is damaged'):
