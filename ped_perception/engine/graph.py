@@ -31,7 +31,6 @@ import numpy as np
 from numpy.typing import NDArray
 import onnx
 from onnx import helper, numpy_helper, shape_inference, TensorProto
-
 from ped_perception.core.errors import ModelError
 
 Precision: TypeAlias = Literal['fp32', 'fp16']

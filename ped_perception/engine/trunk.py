@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 import onnx
 from onnx import compose, helper, numpy_helper, shape_inference, TensorProto, version_converter
-
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.graph import GraphBuilder, Precision, tensor_info, TensorInfo
 

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
-
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.graph import GraphBuilder, TensorInfo
 from ped_perception.engine.importers.base import check_size, Importer, ImportSpec

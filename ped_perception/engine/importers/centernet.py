@@ -25,7 +25,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from onnx import TensorProto
-
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.graph import GraphBuilder, TensorInfo
 from ped_perception.engine.importers.base import FamilyDefaults, ImportSpec

@@ -1,0 +1,92 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``ped_engine`` as its users see it: output, files and exit codes."""
+
+import json
+
+from ped_perception.cli.engine import main
+from ped_perception.engine.models import TypedGraphInfo
+import pytest
+import tiny_models
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+def test_list_shows_every_model_and_how_to_get_what_is_missing(capsys):
+    assert main(['list']) == 0
+    output = capsys.readouterr().out
+    assert 'nanodet_g' in output
+    assert 'convert_tfjs.py centernet' in output
+
+
+def test_list_for_programs(capsys):
+    assert main(['list', '--json']) == 0
+    rows = {row['name']: row for row in json.loads(capsys.readouterr().out)}
+    assert rows['nanodet_g']['path'].endswith('nanodet_g.onnx')
+    assert rows['nanodet_g']['size'] == '640x384'
+    assert rows['centernet_mobilenetv3']['shipped'] is False
+
+
+def test_import_writes_the_graph_and_says_what_it_did(tmp_path, capsys):
+    output = tmp_path / 'graph.onnx'
+    assert main(['import', 'nanodet_g', '--size', '96x64', '-o', str(output), '--top-k', '50',
+                 '--precision', 'fp16']) == 0
+    said = capsys.readouterr().out
+    for part in ('nanodet (by models.toml)', 'uint8[N,64,96,3]', 'boxes float32[N,50,4]',
+                 '30,573 parameters', 'fp16', str(output)):
+        assert part in said
+    info = TypedGraphInfo.from_file(output)
+    assert (info.size_hw, info.top_k, info.precision) == ((64, 96), 50, 'fp16')
+
+
+def test_import_takes_everything_about_a_foreign_file_from_the_command_line(tmp_path, capsys):
+    path = tiny_models.nanodet(tmp_path / 'mine.onnx', classes=10, bins=11)
+    arguments = ['import', str(path), '--size', '96x64', '--mean', '1', '2', '3',
+                 '--std', '4', '5', '6', '--channel-order', 'rgb', '--class-index', '7']
+    assert main(arguments) == 1, 'ten classes are not told from other families'
+    assert 'out8' in capsys.readouterr().err
+    assert main([*arguments, '--family', 'nanodet', '--class-count', '10']) == 0
+    said = capsys.readouterr().out
+    assert 'nanodet (as told)' in said
+    assert 'RGB, mean [1.0, 2.0, 3.0], std [4.0, 5.0, 6.0]' in said
+    assert 'class      7 of 10' in said
+    assert len(list((tmp_path / 'cache' / 'ped_perception' / 'graphs').glob('mine-*'))) == 1
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['nanodet_g', '--size', '640x360'], '640x352 or 640x384'),
+    (['missing.onnx', '--size', '640x384'], 'neither a file nor a known model'),
+    (['nanodet_g', '--size', '640x384', '--family', 'yolo99'], 'known are: centernet, nanodet'),
+    (['nanodet_g', '--size', '640x384', '--class-index', '80'], 'Class index 80'),
+])
+def test_a_failure_is_one_clear_line(capsys, arguments, message):
+    assert main(['import', *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ''
+    assert captured.err.startswith('ped_engine: ')
+    assert captured.err.count('\n') == 1
+    assert message in captured.err
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['import', 'nanodet_g'], ['import', 'nanodet_g', '--size', '640'], ['build-a-car']])
+def test_wrong_usage_ends_with_2(capsys, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert 'usage: ped_engine' in capsys.readouterr().err
