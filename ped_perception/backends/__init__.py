@@ -21,29 +21,31 @@ The same graph runs everywhere (``engine`` makes it): ``images`` uint8[N, h, w, 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
+import importlib.util
 from pathlib import Path
 
 from ped_perception.backends.config import BackendConfig
+from ped_perception.core.config import size_hw_from_text
 from ped_perception.core.errors import BackendError
 from ped_perception.core.pipeline import Backend
+from ped_perception.engine.models import typed_graph
 
-__all__ = ['BackendConfig', 'choose_backend', 'open_backend']
+__all__ = ['BackendConfig', 'choose_backend', 'open_backend', 'open_graph']
 
 
-def _open_onnxruntime(graph: Path, model: str, config: BackendConfig, max_batch: int) -> Backend:
+def _open_onnxruntime(graph: Path, config: BackendConfig, max_batch: int) -> Backend:
     from ped_perception.backends.onnxruntime import OnnxRuntimeBackend
-    return OnnxRuntimeBackend(graph, model, config, max_batch)
+    return OnnxRuntimeBackend(graph, config, max_batch)
 
 
-def _open_openvino(graph: Path, model: str, config: BackendConfig, max_batch: int) -> Backend:
+def _open_openvino(graph: Path, config: BackendConfig, max_batch: int) -> Backend:
     from ped_perception.backends.openvino import OpenVinoBackend
-    return OpenVinoBackend(graph, model, config, max_batch)
+    return OpenVinoBackend(graph, config, max_batch)
 
 
 # Opened lazily: a car without OpenVINO must not need it to import this package.
-_OPENERS: dict[str, Callable[[Path, str, BackendConfig, int], Backend]] = {
+_OPENERS: dict[str, Callable[[Path, BackendConfig, int], Backend]] = {
     'onnxruntime': _open_onnxruntime,
     'openvino': _open_openvino,
 }
@@ -68,23 +70,36 @@ def choose_backend(name: str) -> str:
                        'pip install "ped_perception[openvino]"')
 
 
-def open_backend(graph: Path, model: str, config: BackendConfig, max_batch: int) -> Backend:
+def open_backend(config: BackendConfig, max_batch: int) -> Backend:
     """
-    Load a typed graph in the runtime the configuration asks for.
+    Make or find the typed graph of the configured model and load it in its runtime.
 
     The backend belongs to the calling thread: use and close it there.
 
     Args:
-        graph: file made by ``ped_engine import``.
-        model: its name, for diagnostics.
-        config: runtime, precision, threads.
+        config: model, size, runtime, precision, threads.
         max_batch: most slots of one inference; the batch buffer is allocated for it.
 
     Raises:
+        ConfigError: the network size cannot be read.
+        ModelError: the model is unknown, damaged or cannot be imported.
         BackendError: the runtime refuses the graph or cannot do what is asked.
         MissingExtraError: the runtime is not installed.
+    """
+    size_hw = size_hw_from_text(config.network_size)
+    return open_graph(typed_graph(config.model, size_hw), config, max_batch)
+
+
+def open_graph(graph: Path, config: BackendConfig, max_batch: int) -> Backend:
+    """
+    Load a typed graph; see :func:`open_backend`.
+
+    Args:
+        graph: file made by ``ped_engine import``.
+        config: runtime, precision, threads; model and size are those of the graph.
+        max_batch: most slots of one inference.
     """
     if not graph.is_file():
         raise BackendError(f'There is no model file {graph}. '
                            f'Make it with: ped_engine import NAME --size WIDTHxHEIGHT')
-    return _OPENERS[choose_backend(config.backend)](graph, model, config, max_batch)
+    return _OPENERS[choose_backend(config.backend)](graph, config, max_batch)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Parameters of the backends."""
+"""Parameters of the network and of what runs it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,19 @@ from ped_perception.core.config import param
 
 @dataclass(frozen=True)
 class BackendConfig:
-    """What runs the network, and how."""
+    """Which network, and what runs it how."""
 
+    model: str = param(
+        'nanodet_g', 'Name of a model (ped_engine list) or path of an ONNX file.')
+    network_size: str = param(
+        '640x384', 'Input of the network, WIDTHxHEIGHT, multiples of 32; of the shape of the '
+        'camera picture.', unit='px')
     backend: str = param(
         'auto', 'Runtime of the network; auto takes the fastest one installed.',
         choices=('auto', 'openvino', 'onnxruntime'))
-    cpu_precision: str = param(
-        'auto', 'Arithmetic on the CPU: fp32, or bf16 where the processor computes in it; auto '
-        'takes bf16 there (OpenVINO only).', choices=('auto', 'fp32', 'bf16'))
+    precision: str = param(
+        'auto', 'Arithmetic of the network: fp32, bf16 (OpenVINO on processors that have it) or '
+        'int8 (a quantised file of the model); auto takes the fastest that the processor and '
+        'the model allow.', choices=('auto', 'fp32', 'bf16', 'int8'))
     threads: int = param(
         0, 'CPU threads of the inference; 0 uses all cores.', minimum=0, maximum=256)

@@ -22,7 +22,12 @@ from typing import Any
 
 from ped_perception.backends.config import BackendConfig
 from ped_perception.backends.typed_graph import (
-    INPUT, OUTPUTS, allocate_batch, check_count, graph_shape_from_io)
+    allocate_batch,
+    check_count,
+    graph_shape_from_io,
+    INPUT,
+    OUTPUTS,
+)
 from ped_perception.core.errors import BackendError, import_extra
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates, Uint8Array
@@ -33,15 +38,15 @@ _DTYPES = {'tensor(uint8)': 'uint8', 'tensor(float)': 'float32'}
 class OnnxRuntimeBackend:
     """Runs a typed graph in float32 with ONNX Runtime's CPU provider."""
 
-    def __init__(self, graph: Path, model: str, config: BackendConfig, max_batch: int) -> None:
+    def __init__(self, graph: Path, config: BackendConfig, max_batch: int) -> None:
         """
-        Load the graph; see :func:`ped_perception.backends.open_backend` for the arguments.
+        Load the graph; see :func:`ped_perception.backends.open_graph` for the arguments.
 
         Raises:
             BackendError: the file cannot be loaded, or bf16 is asked for.
         """
-        if config.cpu_precision == 'bf16':
-            raise BackendError("ONNX Runtime computes in fp32 on the CPU. Set cpu_precision to "
+        if config.precision == 'bf16':
+            raise BackendError("ONNX Runtime computes in fp32 on the CPU. Set precision to "
                                "'auto' or 'fp32', or backend to 'openvino'.")
         ort = import_extra('onnxruntime', 'onnxruntime')
         options = ort.SessionOptions()
@@ -61,7 +66,7 @@ class OnnxRuntimeBackend:
             {o.name: (_DTYPES.get(o.type, o.type), o.shape) for o in self._session.get_outputs()})
         self._batch_nhw3 = allocate_batch(max_batch, shape.network_hw)
         self._info = BackendInfo(
-            'onnxruntime', model, 'fp32', shape.network_hw, max_batch, shape.top_k,
+            'onnxruntime', config.model, 'fp32', shape.network_hw, max_batch, shape.top_k,
             f'CPU, {config.threads or "all"} threads, ONNX Runtime {ort.__version__}')
 
     @property

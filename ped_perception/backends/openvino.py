@@ -21,10 +21,15 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-
 from ped_perception.backends.config import BackendConfig
 from ped_perception.backends.typed_graph import (
-    INPUT, OUTPUTS, Shape, allocate_batch, check_count, graph_shape_from_io)
+    allocate_batch,
+    check_count,
+    graph_shape_from_io,
+    INPUT,
+    OUTPUTS,
+    Shape,
+)
 from ped_perception.core.errors import BackendError, import_extra
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates, Uint8Array
@@ -36,9 +41,9 @@ _PRECISIONS = {'f32': 'fp32', 'bf16': 'bf16'}
 class OpenVinoBackend:
     """Runs a typed graph with OpenVINO's CPU plugin, in float32 or bfloat16."""
 
-    def __init__(self, graph: Path, model: str, config: BackendConfig, max_batch: int) -> None:
+    def __init__(self, graph: Path, config: BackendConfig, max_batch: int) -> None:
         """
-        Load the graph; see :func:`ped_perception.backends.open_backend` for the arguments.
+        Load the graph; see :func:`ped_perception.backends.open_graph` for the arguments.
 
         Raises:
             BackendError: the file cannot be loaded, or the processor has no bf16.
@@ -62,7 +67,7 @@ class OpenVinoBackend:
         self._scores_nk = np.zeros((max_batch, shape.top_k), np.float32)
         self._requests = [self._bound_request(ov, compiled, slot) for slot in range(max_batch)]
         self._info = BackendInfo(
-            'openvino', model, _PRECISIONS[hint], shape.network_hw, max_batch, shape.top_k,
+            'openvino', config.model, _PRECISIONS[hint], shape.network_hw, max_batch, shape.top_k,
             f'CPU, {threads} threads, OpenVINO {ov.get_version().split("-")[0]}')
 
     @property
@@ -130,10 +135,10 @@ def _properties(core: Any, config: BackendConfig) -> dict[str, object]:
         BackendError: bf16 is asked for and the processor has none.
     """
     has_bf16 = 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
-    if config.cpu_precision == 'bf16' and not has_bf16:
-        raise BackendError("This processor does not compute in bf16. Set cpu_precision to "
+    if config.precision == 'bf16' and not has_bf16:
+        raise BackendError("This processor does not compute in bf16. Set precision to "
                            "'auto' or 'fp32'.")
-    precision = 'bf16' if has_bf16 and config.cpu_precision != 'fp32' else 'f32'
+    precision = 'bf16' if has_bf16 and config.precision != 'fp32' else 'f32'
     properties: dict[str, object] = {
         'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY', 'NUM_STREAMS': 1}
     if config.threads:

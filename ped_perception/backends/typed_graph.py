@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from ped_perception.core.errors import BackendError
 from ped_perception.core.types import Uint8Array
 

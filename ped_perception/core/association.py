@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array
+from scipy.optimize import linear_sum_assignment
 
 # More than any sum of costs of allowed pairs, and small enough to keep their digits.
 _FORBIDDEN = 1e6

@@ -28,7 +28,6 @@ import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from ped_perception.core import lens
 from ped_perception.core.errors import CalibrationError
 from ped_perception.core.types import Float64Array, read_only

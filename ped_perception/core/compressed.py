@@ -51,7 +51,7 @@ _START_OF_SCAN = 0xda
 _WITHOUT_LENGTH = frozenset([0x00, 0x01, 0xff, *range(0xd0, 0xd8)])
 
 
-def bgr_from_compressed(data: Any, *, format: str) -> Uint8Array:  # noqa: A002 (its ROS name)
+def bgr_from_compressed(data: Any, *, format: str) -> Uint8Array:
     """
     Decode the payload of a compressed image.
 

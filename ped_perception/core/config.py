@@ -22,11 +22,11 @@ derived from :func:`specs_of`; values come in through :func:`config_from_mapping
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, MISSING
 import difflib
 import math
 import typing
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ped_perception.core.errors import ConfigError

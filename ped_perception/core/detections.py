@@ -20,9 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ped_perception.core.types import (
-    BoolArray, Candidates, Detections, Float32Array, Frame, View)
+from ped_perception.core.types import BoolArray, Candidates, Detections, Float32Array, Frame, View
 from ped_perception.core.views import source_from_network_boxes
 
 # How near, in pixels of the network input, a box must come to an inner edge of a crop to count

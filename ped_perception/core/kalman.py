@@ -33,7 +33,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 # Boxes thinner than this have no logarithm worth filtering.

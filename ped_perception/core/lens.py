@@ -27,7 +27,6 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
-
 from ped_perception.core.types import Float64Array
 
 # Newton doubles the digits each round; close to the fold of a lens it takes a few more.

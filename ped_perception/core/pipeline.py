@@ -21,9 +21,9 @@ is what drives.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+import time
 from types import TracebackType
 from typing import Protocol
 

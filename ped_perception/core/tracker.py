@@ -27,13 +27,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy.special import chdtri
-
 from ped_perception.core import kalman
 from ped_perception.core.association import assigned, overlaps_from_boxes
 from ped_perception.core.config import param
 from ped_perception.core.types import (
-    BoolArray, Detections, Float32Array, Float64Array, Int64Array, Tracks)
+    BoolArray,
+    Detections,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    Tracks,
+)
+from scipy.special import chdtri
 
 _NS = 1e-9
 

@@ -22,13 +22,12 @@ several views, each one slot of the same batch; ``core.detections`` merges what 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+import functools
 
 import cv2
 import numpy as np
-
 from ped_perception.core.errors import ConfigError
 from ped_perception.core.types import Float32Array, Uint8Array, View
 

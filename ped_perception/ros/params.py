@@ -1,0 +1,123 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""ROS parameters from the configuration classes; nothing else declares or reads parameters."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from ped_perception.core.config import config_from_mapping, ParamSpec, specs_of, unknown_parameter
+from ped_perception.core.errors import ConfigError
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+ConfigT = TypeVar('ConfigT')
+
+# What rclpy itself declares or reads from the overrides of a node.
+_OF_RCLPY = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
+
+
+def declare_and_read(node: Node, config_type: type[ConfigT], prefix: str = '') -> ConfigT:
+    """
+    Declare the parameters of a configuration class and read their values.
+
+    Declaring twice is fine: a node that is configured again reads the current values.
+
+    Args:
+        node: that gets the parameters.
+        config_type: dataclass whose fields are made by ``core.config.param``.
+        prefix: of the parameter names, for example ``'front.'``.
+
+    Raises:
+        ConfigError: a value is of the wrong type, out of range, or inconsistent.
+    """
+    values: dict[str, object] = {}
+    for spec in specs_of(config_type):
+        name = prefix + spec.name
+        if not node.has_parameter(name):
+            _declare(node, name, spec)
+        value = node.get_parameter(name).value
+        # ROS has no empty array with a type: an unset array means the default.
+        if value is not None:
+            values[spec.name] = value
+    return config_from_mapping(config_type, values, prefix)
+
+
+def refuse_unknown(node: Node) -> None:
+    """
+    Refuse parameters that were given to the node but that it does not have.
+
+    Raises:
+        ConfigError: names the first one, and the one that was probably meant.
+    """
+    # rclpy keeps the overrides to itself; a misspelt threshold must not be ignored silently.
+    overrides: dict[str, Any] = getattr(node, '_parameter_overrides', {})
+    known = sorted(node.get_parameters_by_prefix(''))
+    for name in overrides:
+        if not node.has_parameter(name) and not name.startswith(_OF_RCLPY):
+            raise ConfigError(unknown_parameter(name, known))
+
+
+def changed(config: ConfigT, changes: list[Parameter], prefix: str = '') -> ConfigT:
+    """
+    Apply changes made at run time to a configuration.
+
+    Args:
+        config: as it is.
+        changes: some of which may belong to other configurations.
+        prefix: of the parameter names of this configuration.
+
+    Raises:
+        ConfigError: a value is of the wrong type or out of range.
+    """
+    names = {prefix + spec.name: spec.name for spec in specs_of(type(config))}
+    values: dict[str, object] = asdict(config)  # type: ignore[call-overload]
+    values.update({names[change.name]: change.value for change in changes
+                   if change.name in names})
+    return config_from_mapping(type(config), values, prefix)
+
+
+def refusal(error: ConfigError) -> SetParametersResult:
+    """Give the answer to a change that is refused, with its reason."""
+    return SetParametersResult(successful=False, reason=str(error))
+
+
+def _declare(node: Node, name: str, spec: ParamSpec) -> None:
+    default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
+    # Dynamic typing lets our own check see a wrong type and explain it; the ranges are given to
+    # tools through the descriptor, and to the user through our own message.
+    node.declare_parameter(name, default, _descriptor(spec))
+
+
+def _descriptor(spec: ParamSpec) -> ParameterDescriptor:
+    unit = f' [{spec.unit}]' if spec.unit else ''
+    descriptor = ParameterDescriptor(
+        description=spec.description + unit, read_only=not spec.dynamic, dynamic_typing=True,
+        additional_constraints=f'one of: {", ".join(spec.choices)}' if spec.choices else '')
+    if spec.minimum is not None and spec.maximum is not None:
+        if spec.kind is int:
+            descriptor.integer_range = [IntegerRange(
+                from_value=int(spec.minimum), to_value=int(spec.maximum), step=1)]
+        elif spec.kind is float:
+            descriptor.floating_point_range = [FloatingPointRange(
+                from_value=float(spec.minimum), to_value=float(spec.maximum), step=0.0)]
+    return descriptor

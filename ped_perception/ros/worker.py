@@ -1,0 +1,146 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The one thread that owns the backend, and the slots that feed it.
+
+Callbacks put the newest message of a camera into its slot and return. The thread takes what is
+there, newest only, and never looks at a picture that a newer one has replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import threading
+from typing import Any
+
+from ped_perception.core.errors import PedPerceptionError
+from ped_perception.core.pipeline import Pipeline
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """
+    A message as it came in.
+
+    Attributes:
+        camera: name of the camera.
+        message: sensor_msgs/Image or CompressedImage.
+        received_s: steady clock, in seconds.
+    """
+
+    camera: str
+    message: Any
+    received_s: float
+
+
+class Slots:
+    """One place for each camera: what comes in replaces what nobody has taken."""
+
+    def __init__(self) -> None:
+        """Begin empty and open."""
+        self._condition = threading.Condition()
+        self._newest: dict[str, Arrival] = {}
+        self._closed = False
+
+    def put(self, arrival: Arrival) -> bool:
+        """Store the newest message of a camera; tell whether it replaced one unseen."""
+        with self._condition:
+            replaced = arrival.camera in self._newest
+            self._newest[arrival.camera] = arrival
+            self._condition.notify()
+        return replaced
+
+    def take(self) -> list[Arrival]:
+        """Wait for messages and take all of them; an empty list means: closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._newest or self._closed)
+            taken = [] if self._closed else list(self._newest.values())
+            self._newest.clear()
+        return taken
+
+    def close(self) -> None:
+        """Wake the taker for the last time."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+
+
+class Worker:
+    """
+    Opens a pipeline in a thread of its own and hands it the newest messages.
+
+    The backend, and with it a CUDA context, belongs to that thread from opening to closing.
+    """
+
+    def __init__(self, open_pipeline: Callable[[], tuple[Pipeline, Callable[[], None]]],
+                 process: Callable[[Pipeline, list[Arrival]], None],
+                 on_death: Callable[[BaseException], None]) -> None:
+        """
+        Prepare the thread.
+
+        Args:
+            open_pipeline: called in the thread; gives the pipeline and what closes it.
+            process: called in the thread with the messages taken, at most one a camera.
+            on_death: called in the thread when ``process`` let an exception out.
+        """
+        self.slots = Slots()
+        self._open_pipeline = open_pipeline
+        self._process = process
+        self._on_death = on_death
+        self._opened = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
+
+    def start(self) -> None:
+        """
+        Start the thread and wait until the pipeline is open.
+
+        Raises:
+            PedPerceptionError: it cannot be opened.
+        """
+        self._thread.start()
+        self._opened.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Finish the batch at hand, close the pipeline, end the thread."""
+        self.slots.close()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            pipeline, close = self._open_pipeline()
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits in start()
+            self._failure = error
+            self._opened.set()
+            return
+        self._opened.set()
+        try:
+            while arrivals := self.slots.take():
+                self._process(pipeline, arrivals)
+        except Exception as error:  # noqa: BLE001 - a thread must not die silently
+            self._on_death(error)
+        finally:
+            close()
+
+
+def explain(error: BaseException) -> str:
+    """Word an exception for the log: ours speak for themselves, others by their type too."""
+    if isinstance(error, PedPerceptionError):
+        return str(error)
+    return f'{type(error).__name__}: {error}'
