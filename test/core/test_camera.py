@@ -24,10 +24,9 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-import pytest
-
 from ped_perception.core.camera import camera_model_from_calibration, CameraModel
 from ped_perception.core.errors import CalibrationError
+import pytest
 
 SHARED = Path(os.environ.get('PED_SHARED_DATA', Path(__file__).parents[2] / '../shared/data'))
 K_9 = [500.0, 0, 330, 0, 510, 230, 0, 0, 1]

@@ -1,0 +1,246 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Where on the ground a box stands: two independent ranges, their uncertainty, and when not to say.
+
+The first range is the foot point: the ray through the middle of the box's lower edge meets the
+ground plane. It suffers from pitch and from ground that is not where the plane is. The second
+is the person height: the angle between the upper and the lower edge, for somebody as tall as
+people are. It suffers from who the person is. What troubles the one leaves the other alone.
+
+Both are inverse ranges, 1/m, because those are linear in what is measured: with ``q`` the tangent
+of a ray's elevation, a camera at height ``h`` above the ground and a person of height ``H``,
+the foot point gives ``w = -q_foot / h`` and the height ``w = (q_head - q_foot) / H``. They are
+fused by their joint covariance (both use the lower edge) when they agree.
+
+When they disagree, the nearer one is taken and the difference goes into its uncertainty:
+
+* the foot point is nearer when the person is short (a child), sits, or has the head hidden: the
+  foot point is right;
+* the height is nearer when the person stands higher than the plane (pavement, embankment) or
+  the vehicle nods: the height is right. With hidden feet both are too far and the height is the
+  better one.
+
+Feet hidden behind something lower than the camera stretch both ranges nearly alike, by about
+``h / (h - hidden)``: no geometry of one box can see that. Only where the cover is another
+pedestrian's box is it recognised, and the position becomes the stretch between the two.
+
+The lower edge of a box is where the nearest shoe ends, ``foot_ahead_m`` in front of the point
+below the body.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ped_perception.core.camera import CameraModel
+from ped_perception.core.errors import CalibrationError
+from ped_perception.core.ground_ranges import AHEAD, Cuts, error_sources, GroundConfig, Ranges
+from ped_perception.core.lens import is_rotation
+from ped_perception.core.types import (
+    BoolArray,
+    Float64Array,
+    GroundPositions,
+    GroundReason,
+    Tracks,
+    Uint8Array,
+)
+
+# A uniform stretch of length 1 has this variance.
+_UNIFORM = 1 / 12
+# A square centimetre keeps covariances positive definite when every source is switched off.
+_FLOOR_M2 = 1e-4
+
+
+def unavailable_positions(tracks: Tracks, reason: GroundReason) -> GroundPositions:
+    """Say of every track of a picture that it has no position, and why."""
+    count = len(tracks)
+    return GroundPositions(
+        tracks.camera, tracks.stamp_ns, tracks.ids_t, tracks.scores_t, ~tracks.predicted_t,
+        np.full((count, 2), np.nan), np.full((count, 2, 2), np.nan),
+        np.full((count, 2, 2), np.nan), np.full(count, np.nan),
+        np.full(count, reason, np.uint8))
+
+
+def centre_of_projection(model: CameraModel, base_from_camera_44: Float64Array,
+                         ground_z_m: float) -> Float64Array:
+    """
+    Check the mounting of a camera and tell where in base_link its rays start.
+
+    Args:
+        model: of the camera.
+        base_from_camera_44: float64[4, 4], from the optical frame to base_link, metres.
+        ground_z_m: of the ground plane in base_link.
+
+    Raises:
+        CalibrationError: not a rigid transform, or the camera is not above the ground.
+    """
+    if (base_from_camera_44.shape != (4, 4) or not np.isfinite(base_from_camera_44).all()
+            or not is_rotation(base_from_camera_44[:3, :3])
+            or np.any(base_from_camera_44[3] != (0, 0, 0, 1))):
+        raise CalibrationError(f'base_from_camera is no rigid transform: '
+                               f'{base_from_camera_44.tolist()}. Check the mounting parameters.')
+    centre_3: Float64Array = (
+        base_from_camera_44[:3, :3] @ model.centre_3 + base_from_camera_44[:3, 3])
+    if centre_3[2] <= ground_z_m:
+        raise CalibrationError(f'The camera is {ground_z_m - centre_3[2]:.2f} m below the ground. '
+                               f'Check its z in base_link and ground_z_m.')
+    return centre_3
+
+
+def ground_positions(tracks: Tracks, model: CameraModel, base_from_camera_44: Float64Array,
+                     config: GroundConfig) -> GroundPositions:
+    """
+    Place the tracks of one picture on the ground.
+
+    Args:
+        tracks: of one camera; their sigmas become part of the uncertainty.
+        model: of the camera, for pictures of the size that the tracks are of.
+        base_from_camera_44: float64[4, 4] at the time of the picture.
+        config: assumptions.
+
+    Raises:
+        CalibrationError: the transform is not rigid, puts the camera below the ground, or the
+            model is for pictures of another size.
+    """
+    if tracks.source_hw != model.size_hw:
+        raise CalibrationError(f'The calibration of camera {tracks.camera} is for '
+                               f'{model.size_hw} pixels, its pictures have {tracks.source_hw}. '
+                               f'Use CameraModel.resized or cropped.')
+    centre_3 = centre_of_projection(model, base_from_camera_44, config.ground_z_m)
+    boxes_t4 = tracks.boxes_t4.astype(np.float64)
+    cut = Cuts.of(boxes_t4, model.size_hw, config.border_px)
+    with np.errstate(all='ignore'):
+        ranges = Ranges.of(boxes_t4, cut, model, base_from_camera_44[:3, :3],
+                           config.ground_z_m - centre_3[2], config)
+        variances = error_sources(tracks, boxes_t4, cut, config)
+        return _placed(tracks, boxes_t4, cut, ranges, variances, centre_3, config)
+
+
+def _placed(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, ranges: Ranges,
+            variances: tuple[Float64Array, Float64Array],
+            centre_3: Float64Array, config: GroundConfig) -> GroundPositions:
+    """Choose between the ranges, and turn range and bearing into positions."""
+    noise_kt, lasting_kt = variances
+    ahead_m, bearing_t = config.foot_ahead_m, ranges.bearing_t
+    reason_t, share_t, gap_t = _chosen(boxes_t4, cut, ranges, noise_kt + lasting_kt, config)
+    edge_t = 1 / (share_t * ranges.foot_t + (1 - share_t) * ranges.height_t)
+    range_t = edge_t + ahead_m
+    plane_z_m = config.ground_z_m - float(centre_3[2])
+    nearest_t = _nearest(boxes_t4, cut, ranges, reason_t, range_t, plane_z_m, config)
+    hidden_t = nearest_t < range_t
+    reason_t[hidden_t & ~cut.bottom_t] = GroundReason.FEET_COVERED
+    stretch_t = np.where(hidden_t, range_t - nearest_t, 0.0)
+    range_t -= stretch_t / 2
+    placed_t = reason_t < GroundReason.ABOVE_HORIZON
+    reason_t[placed_t & ~(range_t <= config.max_range_m)] = GroundReason.TOO_FAR
+    by_range_kt = -edge_t ** 2 * (share_t * ranges.foot_kt + (1 - share_t) * ranges.height_kt)
+    by_range_kt[AHEAD] += 1
+    unsure_t = (edge_t ** 2 * gap_t) ** 2 + _UNIFORM * stretch_t ** 2
+    noise_t22 = _covariance(by_range_kt, ranges.bearing_kt, noise_kt, 0.0, range_t, bearing_t)
+    cov_t22 = noise_t22 + _covariance(
+        by_range_kt, ranges.bearing_kt, lasting_kt, unsure_t, range_t, bearing_t)
+    outward_t2 = np.stack([np.cos(bearing_t), np.sin(bearing_t)], axis=1)
+    xy_t2 = centre_3[:2] + range_t[:, None] * outward_t2
+    # What is not seen of somebody is as tall as people are.
+    heights_t = np.where(cut.top_t | cut.bottom_t | hidden_t, config.person_height_m,
+                         edge_t * (ranges.q_head_t - ranges.q_foot_t) + ahead_m * ranges.q_head_t)
+    lost_t = reason_t >= GroundReason.ABOVE_HORIZON
+    for array in (xy_t2, cov_t22, noise_t22, heights_t):
+        array[lost_t] = np.nan
+    return GroundPositions(
+        tracks.camera, tracks.stamp_ns, tracks.ids_t, tracks.scores_t, ~tracks.predicted_t,
+        xy_t2, cov_t22, noise_t22, heights_t, reason_t)
+
+
+def _chosen(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, variance_kt: Float64Array,
+            config: GroundConfig) -> tuple[Uint8Array, Float64Array, Float64Array]:
+    """Give the reason, the share of the foot point, and half the gap when the two disagree."""
+    foot_t = (ranges.foot_kt ** 2 * variance_kt).sum(axis=0)
+    height_t = (ranges.height_kt ** 2 * variance_kt).sum(axis=0)
+    both_t = (ranges.foot_kt * ranges.height_kt * variance_kt).sum(axis=0)
+    apart_t = np.maximum(foot_t + height_t - 2 * both_t, 1e-18)
+    # Best linear unbiased; kept within what the two say.
+    share_t = np.clip((height_t - both_t) / apart_t, 0, 1)
+    gap_t = ranges.foot_t - ranges.height_t
+    disagree_t = np.abs(gap_t) > config.disagreement_sigmas * np.sqrt(apart_t)
+    near_horizon_t = ranges.foot_t < config.horizon_guard_sigmas * np.sqrt(foot_t)
+    good_t = (boxes_t4[:, 2] > boxes_t4[:, 0]) & (boxes_t4[:, 3] > boxes_t4[:, 1])
+    # From the least to the most specific: the last that applies holds.
+    reason_t = np.full(len(boxes_t4), GroundReason.AGREED, np.uint8)
+    for applies_t, reason, share in [
+            (disagree_t & (gap_t > 0), GroundReason.FOOT_NEARER, 1.0),
+            (disagree_t & (gap_t <= 0), GroundReason.HEIGHT_NEARER, 0.0),
+            (near_horizon_t, GroundReason.HEIGHT_ONLY, 0.0),
+            (cut.top_t, GroundReason.FOOT_ONLY, 1.0),
+            (cut.top_t & near_horizon_t, GroundReason.TOO_FAR, 1.0),
+            (cut.bottom_t & (cut.top_t | (gap_t > 0)), GroundReason.FEET_CUT, 1.0),
+            (cut.bottom_t & ~cut.top_t & ~(gap_t > 0), GroundReason.FEET_CUT, 0.0),
+            (~(ranges.q_foot_t < 0), GroundReason.ABOVE_HORIZON, 0.0),
+            (~np.isfinite(ranges.height_t + ranges.bearing_t), GroundReason.NO_RAY, 0.0),
+            (~good_t | ~np.isfinite(boxes_t4).all(axis=1), GroundReason.BAD_BOX, 0.0)]:
+        reason_t[applies_t], share_t[applies_t] = reason, share
+    disagreed_t = (reason_t == GroundReason.FOOT_NEARER) | (
+        reason_t == GroundReason.HEIGHT_NEARER)
+    return reason_t, share_t, np.where(disagreed_t, gap_t / 2, 0.0)
+
+
+def _nearest(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, reason_t: Uint8Array,
+             range_t: Float64Array, plane_z_m: float, config: GroundConfig) -> Float64Array:
+    """Give the nearest possible range of those whose feet are not seen, NaN for all others."""
+    farthest_t: Float64Array = np.full(len(boxes_t4), -np.inf)
+    reachable_t = (reason_t < GroundReason.ABOVE_HORIZON) & ~cut.bottom_t
+    cover_p, hidden_p = np.nonzero(_covers(boxes_t4))
+    cover_p, hidden_p = cover_p[reachable_t[cover_p]], hidden_p[reachable_t[cover_p]]
+    # Who hides behind several is behind the farthest of them.
+    np.maximum.at(farthest_t, hidden_p, range_t[cover_p])
+    nearest_t = np.where(reachable_t & (farthest_t > 0), farthest_t, np.nan)
+    # From a camera above everybody's head, a head below the horizon keeps its distance.
+    tall_m = config.person_height_m + 3 * config.person_height_sigma_m
+    head_t = np.where((ranges.q_head_t < 0) & ~cut.top_t,
+                      max(-tall_m - plane_z_m, 0) / -ranges.q_head_t, 0.0)
+    return np.where(cut.bottom_t, head_t, nearest_t)
+
+
+def _covers(boxes_t4: Float64Array) -> BoolArray:
+    """Tell bool[T, T] whether the first box covers the feet of the second."""
+    x1_t, y1_t, x2_t, y2_t = boxes_t4.T
+    width_t, slack_t = x2_t - x1_t, 0.03 * (y2_t - y1_t)
+    # The feet are in the middle half of the lower edge; more than half of that is covered.
+    covers_tt: BoolArray = x2_t[:, None] > x1_t + 0.55 * width_t
+    covers_tt &= x1_t[:, None] < x2_t - 0.55 * width_t
+    covers_tt &= width_t[:, None] > 0.3 * width_t
+    # Two who stand side by side end at the same row; jitter must not put one before the other.
+    covers_tt &= y2_t[:, None] > y2_t + slack_t
+    covers_tt &= y1_t[:, None] < y2_t - slack_t
+    return covers_tt
+
+
+def _covariance(by_range_kt: Float64Array, by_bearing_kt: Float64Array, variance_kt: Float64Array,
+                extra_t: Float64Array | float, range_t: Float64Array, bearing_t: Float64Array,
+                ) -> Float64Array:
+    """Turn variances of the sources into covariances [T, 2, 2] in base_link."""
+    weighted_kt = by_range_kt * variance_kt
+    along_t = (by_range_kt * weighted_kt).sum(axis=0) + extra_t
+    mixed_t = (by_bearing_kt * weighted_kt).sum(axis=0) * range_t
+    across_t = (by_bearing_kt ** 2 * variance_kt).sum(axis=0) * range_t ** 2
+    cos_t, sin_t = np.cos(bearing_t), np.sin(bearing_t)
+    cov_t22: Float64Array = np.empty((len(range_t), 2, 2))
+    cov_t22[:, 0, 0] = (cos_t ** 2 * along_t - 2 * cos_t * sin_t * mixed_t
+                        + sin_t ** 2 * across_t + _FLOOR_M2)
+    cov_t22[:, 1, 1] = (sin_t ** 2 * along_t + 2 * cos_t * sin_t * mixed_t
+                        + cos_t ** 2 * across_t + _FLOOR_M2)
+    cov_t22[:, 0, 1] = cos_t * sin_t * (along_t - across_t) + (cos_t ** 2 - sin_t ** 2) * mixed_t
+    cov_t22[:, 1, 0] = cov_t22[:, 0, 1]
+    return cov_t22

@@ -1,0 +1,203 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+The two inverse ranges of a box, its bearing, and how every source of error moves them.
+
+A source is a row of the tables [10, T]: pixels of the box, angles of the mounting, the height of
+the ground plane, of the person, and so on. Derivatives are exact; a test holds them against
+random draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ped_perception.core.camera import CameraModel
+from ped_perception.core.config import param
+from ped_perception.core.types import BoolArray, Float64Array, Tracks
+
+# Mean ratio of width to height of upright pedestrians' boxes: Dollar et al., "Pedestrian
+# detection: an evaluation of the state of the art", PAMI 2012.
+ASPECT = 0.41
+# The middle of a box that the border cuts is known this many times worse than of a whole one.
+_CUT_MIDDLE = 6
+# Rows of the tables.
+CX, CY, HEIGHT_PX, ROLL, PITCH, YAW, PLANE, PERSON, AHEAD, FOCAL = range(10)
+
+
+@dataclass(frozen=True)
+class GroundConfig:
+    """
+    What is assumed of people, of the ground and of the mounting.
+
+    The default person is an adult: people of 1.71 m (men) and 1.59 m (women) on average
+    (NCD Risk Factor Collaboration, "A century of trends in adult human height", eLife 2016)
+    plus shoes and hair, with 0.07 m of spread within and 0.06 m between the sexes.
+    """
+
+    person_height_m: float = param(
+        1.70, 'Height of a person with shoes.', unit='m', minimum=0.5, maximum=2.5)
+    person_height_sigma_m: float = param(
+        0.09, 'Standard deviation of the height of adults; children are found by disagreement.',
+        unit='m', minimum=0.01, maximum=1.0)
+    ground_z_m: float = param(
+        0.0, 'Height of the ground plane in base_link; below zero where base_link is on the axle.',
+        unit='m', minimum=-5.0, maximum=5.0)
+    ground_sigma_m: float = param(
+        0.10, 'Standard deviation of the ground under people from the plane: kerbs, camber.',
+        unit='m', minimum=0.0, maximum=2.0)
+    camera_height_sigma_m: float = param(
+        0.02, 'Standard deviation of the mounting height.', unit='m', minimum=0.0, maximum=1.0)
+    mounting_sigma_deg: float = param(
+        0.3, 'Standard deviation of each angle of the mounting (roll, pitch, yaw).', unit='deg',
+        minimum=0.0, maximum=10.0)
+    nodding_sigma_deg: float = param(
+        0.4, 'Standard deviation of roll and pitch of the moving body against base_link.',
+        unit='deg', minimum=0.0, maximum=10.0)
+    focal_sigma: float = param(
+        0.003, 'Relative standard deviation of the focal length.', minimum=0.0, maximum=0.2)
+    edge_sigma: float = param(
+        0.02, "Standard deviation of a box's edges against the person's outline, in heights of "
+        'the box, beyond what the tracker knows.', minimum=0.0, maximum=0.5)
+    foot_ahead_m: float = param(
+        0.15, 'From the lower edge of a box to the point below the body.', unit='m', minimum=0.0,
+        maximum=1.0)
+    foot_ahead_sigma_m: float = param(
+        0.15, 'Standard deviation of foot_ahead_m: strides.', unit='m', minimum=0.0, maximum=1.0)
+    disagreement_sigmas: float = param(
+        3.0, 'Foot point and height disagree when further apart than this many standard '
+        'deviations.', minimum=1.0, maximum=10.0)
+    horizon_guard_sigmas: float = param(
+        3.0, 'The foot point must be this many standard deviations below the horizon to count.',
+        minimum=1.0, maximum=10.0)
+    border_px: float = param(
+        2.0, 'A box that comes this close to the border of the picture is cut off by it.',
+        unit='px', minimum=0.0, maximum=50.0)
+    max_range_m: float = param(
+        80.0, 'No positions beyond.', unit='m', minimum=1.0, maximum=500.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Which borders of the picture cut a box: bool[T] each."""
+
+    left_t: BoolArray
+    top_t: BoolArray
+    right_t: BoolArray
+    bottom_t: BoolArray
+
+    @staticmethod
+    def of(boxes_t4: Float64Array, size_hw: tuple[int, int], border_px: float) -> Cuts:
+        """Compare boxes with the borders; boxes of a tracker may reach beyond."""
+        x1_t, y1_t, x2_t, y2_t = boxes_t4.T
+        return Cuts(x1_t <= border_px, y1_t <= border_px, x2_t >= size_hw[1] - border_px,
+                     y2_t >= size_hw[0] - border_px)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """
+    The two inverse ranges and the bearing, with their derivatives by the error sources.
+
+    The ranges are those of the lower edge of the box; the body is foot_ahead_m farther.
+    """
+
+    foot_t: Float64Array
+    height_t: Float64Array
+    bearing_t: Float64Array
+    q_foot_t: Float64Array
+    q_head_t: Float64Array
+    foot_kt: Float64Array
+    height_kt: Float64Array
+    bearing_kt: Float64Array
+
+    @staticmethod
+    def of(boxes_t4: Float64Array, cut: Cuts, model: CameraModel,
+           turn_33: Float64Array, plane_z_m: float, config: GroundConfig) -> Ranges:
+        """Measure boxes; turn_33 is the rotation of base_from_camera, the plane seen from it."""
+        count, ahead_m = len(boxes_t4), config.foot_ahead_m
+        u_t = _body_centre(boxes_t4, cut)
+        pixels_n2 = np.stack([np.tile(u_t, 2), boxes_t4[:, [3, 1]].T.ravel()], axis=1)
+        rays_n3, jacobians_n32 = model.rays_and_jacobians(pixels_n2)
+        ray_3n = turn_33 @ rays_n3.T
+        by_u_3n, by_v_3n = turn_33 @ jacobians_n32[:, :, 0].T, turn_33 @ jacobians_n32[:, :, 1].T
+        # A longer focal length moves every pixel towards the principal point.
+        off_2n = (np.array(model.principal_xy) - pixels_n2).T
+        by_focal_3n = by_u_3n * off_2n[0] + by_v_3n * off_2n[1]
+        q_n, bearing_n, q_kn, bearing_kn = _elevations(ray_3n, by_u_3n, by_v_3n, by_focal_3n)
+        q_foot_t, q_head_t = q_n[:count], q_n[count:]
+        # Both edges move with the centre, apart with the height of the box.
+        q_foot_kt, q_head_kt = q_kn[:, :count], q_kn[:, count:]
+        q_head_kt[HEIGHT_PX] *= -1
+        foot_t = q_foot_t / plane_z_m
+        foot_kt = q_foot_kt / plane_z_m
+        foot_kt[PLANE] = -foot_t / plane_z_m
+        person_t = config.person_height_m - ahead_m * q_head_t
+        height_t = (q_head_t - q_foot_t) / person_t
+        height_kt = (q_head_kt * (1 + ahead_m * height_t) - q_foot_kt) / person_t
+        height_kt[PERSON] = -height_t / person_t
+        height_kt[AHEAD] = height_t * q_head_t / person_t
+        return Ranges(foot_t, height_t, bearing_n[:count], q_foot_t, q_head_t, foot_kt,
+                       height_kt, bearing_kn[:, :count])
+
+
+def _elevations(ray_3n: Float64Array, by_u_3n: Float64Array, by_v_3n: Float64Array,
+                by_focal_3n: Float64Array,
+                ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+    """Give tangent of elevation and bearing of rays in base_link, and how sources move them."""
+    x_n, y_n, z_n = ray_3n
+    flat_n = np.maximum(np.hypot(x_n, y_n), 1e-9)
+    q_n = z_n / flat_n
+    zero_n = np.zeros_like(x_n)
+    q_kn, bearing_kn = np.zeros((10, len(x_n))), np.zeros((10, len(x_n)))
+    # A small turn about an axis of base_link moves a ray by axis x ray.
+    moves: dict[int, Sequence[Float64Array]] = {
+        CX: list(by_u_3n), CY: list(by_v_3n), FOCAL: list(by_focal_3n),
+        ROLL: (zero_n, -z_n, y_n), PITCH: (z_n, zero_n, -x_n), YAW: (-y_n, x_n, zero_n)}
+    for row, (dx_n, dy_n, dz_n) in moves.items():
+        along_n = (x_n * dx_n + y_n * dy_n) / flat_n
+        q_kn[row] = (dz_n - q_n * along_n) / flat_n
+        bearing_kn[row] = (x_n * dy_n - y_n * dx_n) / (flat_n * flat_n)
+    q_kn[HEIGHT_PX], bearing_kn[HEIGHT_PX] = q_kn[CY] / 2, bearing_kn[CY] / 2
+    return q_n, np.arctan2(y_n, x_n), q_kn, bearing_kn
+
+
+def _body_centre(boxes_t4: Float64Array, cut: Cuts) -> Float64Array:
+    """Give the column of the body; of one cut off at the side judged from the inner edge."""
+    x1_t, y1_t, x2_t, y2_t = boxes_t4.T
+    centre_t, half_t = (x1_t + x2_t) / 2, ASPECT / 2 * (y2_t - y1_t)
+    centre_t = np.where(cut.left_t & ~cut.right_t, np.minimum(centre_t, x2_t - half_t), centre_t)
+    return np.where(cut.right_t & ~cut.left_t, np.maximum(centre_t, x1_t + half_t), centre_t)
+
+
+def error_sources(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, config: GroundConfig,
+                   ) -> tuple[Float64Array, Float64Array]:
+    """Give variances [10, T] of the sources: new in each picture, and lasting."""
+    noise_kt, lasting_kt = np.zeros((10, len(tracks))), np.zeros((10, len(tracks)))
+    edge_t = (config.edge_sigma * (boxes_t4[:, 3] - boxes_t4[:, 1])) ** 2
+    noise_kt[[CX, CY, HEIGHT_PX]] = tracks.sigmas_t4.T[[0, 1, 3]].astype(np.float64) ** 2
+    lasting_kt[CX] = np.where(cut.left_t | cut.right_t, _CUT_MIDDLE ** 2, 1) * edge_t
+    # Two edges that err on their own, as their mean and their distance.
+    lasting_kt[CY], lasting_kt[HEIGHT_PX] = edge_t / 2, edge_t * 2
+    noise_kt[[ROLL, PITCH]] = np.radians(config.nodding_sigma_deg) ** 2
+    lasting_kt[[ROLL, PITCH, YAW]] = np.radians(config.mounting_sigma_deg) ** 2
+    lasting_kt[PLANE] = config.ground_sigma_m ** 2 + config.camera_height_sigma_m ** 2
+    lasting_kt[PERSON] = config.person_height_sigma_m ** 2
+    # A stride changes within a second.
+    noise_kt[AHEAD] = config.foot_ahead_sigma_m ** 2
+    lasting_kt[FOCAL] = config.focal_sigma ** 2
+    return noise_kt, lasting_kt
