@@ -53,7 +53,7 @@ def detections_from_candidates(frame: Frame, candidates: Candidates, slots: Sequ
         max_detections: most pedestrians given, the best.
     """
     boxes_parts, scores_parts, cut_parts = [], [], []
-    for slot, view in zip(slots, views):
+    for slot, view in zip(slots, views, strict=True):
         scores_k = candidates.scores_nk[slot]
         # Scores come sorted, so what passes is a prefix. Written so that NaN does not pass.
         count = int(np.count_nonzero(scores_k >= score_threshold))

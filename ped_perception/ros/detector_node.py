@@ -38,10 +38,10 @@ from ped_perception.ros.config import CameraConfig, NodeConfig
 from ped_perception.ros.convert import frame_from_compressed_image, frame_from_image
 from ped_perception.ros.params import changed, declare_and_read, refusal, refuse_unknown
 from ped_perception.ros.qos import results_qos
-from ped_perception.ros.running import run_node
+from ped_perception.ros.running import ManagedNode, run_node
 from ped_perception.ros.worker import Arrival, explain, Worker
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
@@ -52,7 +52,7 @@ FOLLOW_PERIOD_S = 0.5
 LOG_PERIOD_S = 5.0
 
 
-class DetectorNode(LifecycleNode):
+class DetectorNode(ManagedNode):
     """
     Managed node: configure loads the network, activate starts to look, cleanup frees all.
 
@@ -77,6 +77,7 @@ class DetectorNode(LifecycleNode):
             camera: declare_and_read(self, CameraConfig, f'{camera}.')
             for camera in self._node_config.cameras}
         refuse_unknown(self)
+        self.autostart = self._node_config.autostart
         self.add_on_set_parameters_callback(self._on_parameters)
         self._worker: Worker | None = None
         self._pipeline: Pipeline | None = None
@@ -85,11 +86,6 @@ class DetectorNode(LifecycleNode):
         self._inputs: list[CameraInput] = []
         self._timers: list[Any] = []
         self._meter = diagnostics.ProcessMeter()
-
-    @property
-    def autostart(self) -> bool:
-        """Whether the node is to configure and activate itself."""
-        return self._node_config.autostart
 
     # --- transitions -------------------------------------------------------------------------
 
@@ -206,7 +202,8 @@ class DetectorNode(LifecycleNode):
         engine = diagnostics.engine_values(info, self._detector_config.views)
         statuses = []
         for camera, stats in self._stats.items():
-            values = {**diagnostics.camera_values(stats, time.monotonic()), **process, **engine}
+            values: dict[str, float | str] = {
+                **diagnostics.camera_values(stats, time.monotonic()), **process, **engine}
             since = stats.processed - self._reported.get(camera, 0)
             self._reported[camera] = stats.processed
             statuses.append(diagnostics.camera_status(

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ped_perception.core.config import config_from_mapping, ParamSpec, specs_of, unknown_parameter
 from ped_perception.core.errors import ConfigError
@@ -69,10 +69,8 @@ def refuse_unknown(node: Node) -> None:
     Raises:
         ConfigError: names the first one, and the one that was probably meant.
     """
-    # rclpy keeps the overrides to itself; a misspelt threshold must not be ignored silently.
-    overrides: dict[str, Any] = getattr(node, '_parameter_overrides', {})
     known = sorted(node.get_parameters_by_prefix(''))
-    for name in overrides:
+    for name in _overrides(node):
         if not node.has_parameter(name) and not name.startswith(_OF_RCLPY):
             raise ConfigError(unknown_parameter(name, known))
 
@@ -101,7 +99,17 @@ def refusal(error: ConfigError) -> SetParametersResult:
     return SetParametersResult(successful=False, reason=str(error))
 
 
+def _overrides(node: Node) -> dict[str, Parameter]:
+    # rclpy keeps them to itself, but a misspelt threshold must not be ignored silently.
+    overrides: dict[str, Parameter] = node._parameter_overrides
+    return overrides
+
+
 def _declare(node: Node, name: str, spec: ParamSpec) -> None:
+    override = _overrides(node).get(name)
+    if override is not None:
+        # rclpy checks ranges too, but its message says neither the range nor the meaning.
+        spec.check(override.value, name)
     default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
     # Dynamic typing lets our own check see a wrong type and explain it; the ranges are given to
     # tools through the descriptor, and to the user through our own message.

@@ -20,34 +20,29 @@ from collections.abc import Callable, Sequence
 import signal
 import sys
 import threading
-from typing import Protocol
 
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.ros.memory import keep_large_blocks
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
+import rclpy.utilities
 
 # How long a signal may wait until the spinning thread looks.
 _POLL_S = 0.1
 
 
-class ManagedNode(Protocol):
-    """What is run here: a lifecycle node that may start itself."""
+class ManagedNode(LifecycleNode):
+    """
+    A lifecycle node that may start itself.
 
-    @property
-    def autostart(self) -> bool:
-        """Whether to configure and activate without a lifecycle manager."""
+    Attributes:
+        autostart: configure and activate without waiting for a lifecycle manager.
+    """
 
-    def trigger_configure(self) -> TransitionCallbackReturn:
-        """Load what is needed."""
-
-    def trigger_activate(self) -> TransitionCallbackReturn:
-        """Start to work."""
-
-    def trigger_shutdown(self) -> TransitionCallbackReturn:
-        """Free everything, from any state."""
+    autostart = True
 
 
 def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -> int:
@@ -65,14 +60,15 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
     # Our own handlers: a second signal, as terminal and launcher both send one, must not
     # interrupt the shutdown that the first began.
     ended = threading.Event()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=None if args is None else list(args),
+               signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     try:
         node = make_node()
     except PedPerceptionError as error:
         print(f'Error: {error}', file=sys.stderr)
-        rclpy.try_shutdown()
+        rclpy.utilities.try_shutdown()
         return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -81,8 +77,8 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
     finally:
         node.trigger_shutdown()
         executor.shutdown()
-        node.destroy_node()  # type: ignore[attr-defined]
-        rclpy.try_shutdown()
+        node.destroy_node()
+        rclpy.utilities.try_shutdown()
 
 
 def _run(node: ManagedNode, executor: SingleThreadedExecutor, ended: threading.Event) -> int:
@@ -95,8 +91,8 @@ def _run(node: ManagedNode, executor: SingleThreadedExecutor, ended: threading.E
             executor.spin_once(timeout_sec=_POLL_S)
         except ExternalShutdownException:
             return 0
-        except rclpy._rclpy_pybind11.RCLError as error:
+        except RCLError as error:
             # rclpy 7 raises an invalid transition request out of spin; a wrong request from
             # outside must not end the node.
-            node.get_logger().error(f'Refused: {error}')  # type: ignore[attr-defined]
+            node.get_logger().error(f'Refused: {error}')
     return 0
