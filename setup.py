@@ -14,14 +14,16 @@
 
 """Package description for colcon (ament_python) and pip."""
 
-from glob import glob
-from pathlib import PurePosixPath
+from pathlib import Path
 import sys
 
 from setuptools import find_packages, setup
 
 PACKAGE = 'ped_perception'
 SHARE = f'share/{PACKAGE}'
+
+# Developers' tools and notes that lie beside the shared files.
+NOT_SHARED = ('.py', '.pyc')
 
 
 def shared_files():
@@ -30,9 +32,8 @@ def shared_files():
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),
     ]
-    for folder in ('launch', 'config', 'engines'):
-        paths = (PurePosixPath(path) for path in glob(f'{folder}/*'))
-        names = [str(path) for path in paths if path.suffix not in ('', '.py', '.md')]
+    for folder in ('config', 'demo', 'engines', 'launch'):
+        names = [str(path) for path in Path(folder).glob('*.*') if path.suffix not in NOT_SHARED]
         files.append((f'{SHARE}/{folder}', sorted(names)))
     return files
 

@@ -75,8 +75,8 @@ def only_one() -> Iterator[None]:
 
 def base_of(ros: ros_environment.RosEnvironment) -> str:
     """Describe what an environment stands on; another one cannot be upgraded in place."""
-    return f'{VENV} Python {platform.python_version()} of {sys.base_prefix} ROS ' \
-           f'{ros.distro or "wheels"}'
+    origin = ros.distro or 'wheels'
+    return f'{VENV} Python {platform.python_version()} of {sys.base_prefix} ROS {origin}'
 
 
 def ingredients(ros: ros_environment.RosEnvironment, level: str) -> str:
@@ -105,7 +105,7 @@ def write_stamp(stamp: dict[str, str]) -> None:
     """Say what the environment was made from; the last thing a set-up does."""
     temporary = STAMP.with_suffix('.new')
     temporary.write_text(json.dumps(stamp, indent=1) + '\n')
-    os.replace(temporary, STAMP)
+    temporary.replace(STAMP)
     UNFINISHED.unlink()
 
 

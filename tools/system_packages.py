@@ -86,4 +86,4 @@ def require_packages(needs_compiler: bool) -> None:
     still_missing = missing_packages(needs_compiler)
     if still_missing:
         fail(f'{sys.executable} still lacks what {" ".join(still_missing)} should bring; use the '
-             'distribution\'s own interpreter: make PYTHON=/usr/bin/python3 …')
+             'interpreter of the distribution: make PYTHON=/usr/bin/python3 …')
