@@ -235,15 +235,55 @@ def test_what_does_not_fit_is_refused_with_the_reason(tmp_path, change, make, me
         attempt()
 
 
-def test_a_head_that_is_no_convolution_is_refused(tmp_path):
+def sigmoid_head(graph, heat):
+    heat.output[0] = 'logits'
+    graph.node.append(helper.make_node('Sigmoid', ['logits'], ['heat']))
+
+
+def head_read_again(graph, heat):
+    sizes = next(node for node in graph.node if node.output[0] == 'sizes')
+    sizes.output[0] = 'before'
+    graph.node.append(helper.make_node('ReduceMax', ['heat'], ['most'], axes=[1]))
+    graph.node.append(helper.make_node('Add', ['before', 'most'], ['sizes']))
+
+
+def grouped_head(graph, heat):
+    heat.input[0] = 'six'
+    graph.node.insert(0, helper.make_node('Concat', ['data', 'data'], ['six'], axis=1))
+    heat.attribute.append(helper.make_attribute('group', 2))
+
+
+@pytest.mark.parametrize(('spoil', 'message'), [
+    (sigmoid_head, 'comes from Sigmoid'),
+    (head_read_again, 'used inside the model'),
+    (grouped_head, '80 channels in 2 group'),
+])
+def test_a_head_whose_classes_cannot_be_cut_is_refused(tmp_path, spoil, message):
     path = tiny_models.centernet(tmp_path / 'm.onnx')
     model = onnx.load(path)
-    heat = next(node for node in model.graph.node if node.output[0] == 'heat')
-    heat.output[0] = 'logits'
-    model.graph.node.append(helper.make_node('Sigmoid', ['logits'], ['heat']))
+    spoil(model.graph, next(node for node in model.graph.node if node.output[0] == 'heat'))
     onnx.save(model, path)
-    with pytest.raises(ModelError, match='comes from Sigmoid'):
+    with pytest.raises(ModelError, match=message):
         import_model(Trunk.load(path), 'centernet', SPEC)
+
+
+def test_fp16_follows_casts_and_constants_inside_the_model(tmp_path):
+    path = tiny_models.centernet(tmp_path / 'm.onnx')
+    expected = typed(path, 'centernet', SPEC)
+    model = onnx.load(path)
+    for node in model.graph.node:
+        node.input[:] = ['seen' if name == 'data' else name for name in node.input]
+    one = numpy_helper.from_array(np.array([1.0], np.float32))
+    for node in (helper.make_node('Add', ['cast', 'zeros'], ['seen']),
+                 helper.make_node('Sub', ['ones', 'ones'], ['zeros']),
+                 helper.make_node('ConstantOfShape', ['shape'], ['ones'], value=one),
+                 helper.make_node('Shape', ['cast'], ['shape']),
+                 helper.make_node('Cast', ['data'], ['cast'], to=TensorProto.FLOAT)):
+        model.graph.node.insert(0, node)
+    onnx.save(model, path)
+    boxes, scores = typed(path, 'centernet', replace(SPEC, precision='fp16'))
+    np.testing.assert_allclose(scores[:, 0], expected[1][:, 0], atol=5e-3)
+    np.testing.assert_allclose(boxes[:, 0], expected[0][:, 0], atol=0.1)
 
 
 def test_a_weight_too_large_for_float16_is_refused(tmp_path):
