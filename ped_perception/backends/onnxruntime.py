@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from ped_perception.backends.config import BackendConfig
-from ped_perception.backends.typed_graph import (
+from ped_perception.backends.graph_io import (
     allocate_batch,
     check_count,
     graph_shape_from_io,
@@ -46,7 +46,7 @@ class OnnxRuntimeBackend:
             BackendError: the file cannot be loaded, or bf16 is asked for.
         """
         if config.precision == 'bf16':
-            raise BackendError("ONNX Runtime computes in fp32 on the CPU. Set precision to "
+            raise BackendError("ONNX Runtime has no bf16 on the CPU. Set precision to "
                                "'auto' or 'fp32', or backend to 'openvino'.")
         ort = import_extra('onnxruntime', 'onnxruntime')
         options = ort.SessionOptions()

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from ped_perception.backends.config import BackendConfig
-from ped_perception.backends.typed_graph import (
+from ped_perception.backends.graph_io import (
     allocate_batch,
     check_count,
     graph_shape_from_io,

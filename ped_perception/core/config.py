@@ -145,7 +145,7 @@ def config_from_mapping(config_type: type[ConfigT], values: Mapping[str, object]
 
 def unknown_parameter(name: str, known: list[str]) -> str:
     """Say that a parameter does not exist, and which one was probably meant."""
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     hint = f'Did you mean {close[0]}?' if close else f'Known are: {", ".join(sorted(known))}.'
     return f'There is no parameter {name}. {hint}'
 

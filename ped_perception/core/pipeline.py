@@ -29,6 +29,7 @@ from typing import Protocol
 
 from ped_perception.core.config import param
 from ped_perception.core.detections import detections_from_candidates
+from ped_perception.core.errors import ConfigError
 from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array
 from ped_perception.core.views import place_view, specs_from_texts, write_view
 
@@ -135,7 +136,7 @@ class Pipeline:
         Take a backend, which the caller closes, and check the configuration.
 
         Raises:
-            ConfigError: a view cannot be read.
+            ConfigError: see :meth:`configure`.
         """
         self._backend = backend
         self.configure(config)
@@ -145,9 +146,15 @@ class Pipeline:
         Take another configuration from the next step on.
 
         Raises:
-            ConfigError: a view cannot be read; the old configuration stays.
+            ConfigError: a view cannot be read, or the views of one picture do not fit the
+                batch; the old configuration stays.
         """
-        self._view_specs = specs_from_texts(config.views)
+        specs = specs_from_texts(config.views)
+        if len(specs) > self._backend.info.max_batch:
+            raise ConfigError(
+                f'{len(specs)} views of a picture do not fit a batch of '
+                f'{self._backend.info.max_batch}: open the backend with more slots.')
+        self._view_specs = specs
         self._config = config
 
     @property
@@ -168,7 +175,7 @@ class Pipeline:
         Raises:
             BackendError: the inference failed; the frames are lost, the pipeline stays usable.
         """
-        per_batch = max(1, self._backend.info.max_batch // len(self._view_specs))
+        per_batch = self._backend.info.max_batch // len(self._view_specs)
         detections: list[Detections] = []
         total = StageTimes(0.0, 0.0, 0.0)
         for first in range(0, len(frames), per_batch):

@@ -56,8 +56,9 @@ def read_only(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int | Non
     if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype):
         got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f'{name} must be an array of {np.dtype(dtype).name}, not {got}')
-    if array.ndim != len(shape) or any(
-            want is not None and want != have for want, have in zip(shape, array.shape)):
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True))
+    if not fits:
         want_text = ', '.join('any' if want is None else str(want) for want in shape)
         raise ValueError(f'{name} must have the shape [{want_text}], not {list(array.shape)}')
     view = array.view()
@@ -334,22 +335,23 @@ class GroundTracks:
     """
     Pedestrians around the vehicle at one instant, each once however many cameras see him.
 
-    In base_link: x forward, y left, metres. With odometry velocities are over ground, without
-    it they are relative to the vehicle; both along the axes of base_link.
+    In base_link: x forward, y left, metres.
 
     Attributes:
         stamp_ns: that the positions are for, ROS time in nanoseconds.
         ids_t: int64[T], ascending, never given to anyone else in this run.
         xy_t2: float64[T, 2], NaN where not valid.
         cov_t22: float64[T, 2, 2] of the position, NaN where not valid.
-        velocity_t2: float64[T, 2] in m/s, NaN where not valid.
+        velocity_t2: float64[T, 2] in m/s along the axes of base_link, NaN where not valid.
         velocity_cov_t22: float64[T, 2, 2], NaN where not valid.
         heights_t: float64[T] in metres, NaN where not known.
         scores_t: float32[T], best of the cameras.
         valid_t: bool[T], there is a position.
-        predicted_t: bool[T], no camera's picture confirmed the position at this stamp.
+        predicted_t: bool[T], the newest picture of none of its cameras gave a position.
         reason_t: uint8[T], :class:`GroundReason` of the latest measurement.
         sources_t: for each pedestrian the (camera, track id) pairs that are this pedestrian.
+        over_ground: velocities are over ground (there was odometry), else as base_link sees
+            them, the vehicle's own motion included.
     """
 
     stamp_ns: int
@@ -364,6 +366,7 @@ class GroundTracks:
     predicted_t: BoolArray
     reason_t: Uint8Array
     sources_t: tuple[tuple[tuple[str, int], ...], ...]
+    over_ground: bool
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""

@@ -1,0 +1,111 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""One step from frames to detections, against a double of the network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from doubles import BrightSpotBackend
+import numpy as np
+from ped_perception.core.errors import BackendError, ConfigError
+from ped_perception.core.pipeline import DetectorConfig, Pipeline
+from ped_perception.core.types import Frame
+import pytest
+
+
+def picture(camera, box, size_hw=(360, 640), stamp_ns=1):
+    """Make a frame with one bright box on black."""
+    image_hw3 = np.zeros((*size_hw, 3), np.uint8)
+    x1, y1, x2, y2 = box
+    image_hw3[y1:y2, x1:x2] = 255
+    return Frame(camera, stamp_ns, f'{camera}_optical', image_hw3)
+
+
+WHOLE = DetectorConfig(views=('whole',))
+
+
+def test_each_camera_gets_its_own_box_in_its_own_pixels():
+    frames = [picture('front', (100, 50, 200, 250), stamp_ns=5),
+              picture('rear', (300, 100, 360, 300), size_hw=(480, 640), stamp_ns=6)]
+    detections, _ = Pipeline(BrightSpotBackend(), WHOLE).step(frames)
+    assert [(d.camera, d.stamp_ns, d.frame_id) for d in detections] == [
+        ('front', 5, 'front_optical'), ('rear', 6, 'rear_optical')]
+    # Within one network pixel, which is four to five pixels of these pictures.
+    assert np.allclose(detections[0].boxes_n4, [[100, 50, 200, 250]], atol=5)
+    assert np.allclose(detections[1].boxes_n4, [[300, 100, 360, 300]], atol=6)
+
+
+@pytest.mark.parametrize(('cameras', 'views', 'max_batch', 'counts', 'why'), [
+    (3, 1, 4, [3], 'all cameras in one batch'),
+    (6, 1, 4, [4, 2], 'more cameras than slots'),
+    (3, 2, 4, [4, 2], 'the views of one camera stay together'),
+    (3, 2, 5, [4, 2], 'a slot is left empty rather than a camera torn apart'),
+])
+def test_batches(cameras, views, max_batch, counts, why):
+    backend = BrightSpotBackend(max_batch=max_batch)
+    frames = [picture(f'c{i}', (10 * i, 20, 10 * i + 60, 200)) for i in range(cameras)]
+    config = replace(WHOLE, views=('whole', 'whole@0.6')[:views])
+    detections, _ = Pipeline(backend, config).step(frames)
+    assert backend.counts == counts, why
+    assert [len(d) for d in detections] == [1] * cameras
+    assert np.allclose([d.boxes_n4[0, 0] for d in detections],
+                       [10 * i for i in range(cameras)], atol=8)
+
+
+def test_too_few_slots_for_the_views_of_one_picture_is_said_at_once():
+    with pytest.raises(ConfigError, match='2 views'):
+        Pipeline(BrightSpotBackend(max_batch=1), replace(WHOLE, views=('whole', 'whole@0.6')))
+
+
+def test_a_refused_change_leaves_the_pipeline_as_it_was():
+    pipeline = Pipeline(BrightSpotBackend(), WHOLE)
+    with pytest.raises(ConfigError):
+        pipeline.configure(replace(WHOLE, views=('nonsense',)))
+    detections, _ = pipeline.step([picture('front', (100, 50, 200, 250))])
+    assert len(detections[0]) == 1
+
+
+def test_a_threshold_counts_from_the_next_step_on():
+    pipeline = Pipeline(BrightSpotBackend(), WHOLE)
+    frame = picture('front', (100, 50, 200, 250))
+    assert len(pipeline.step([frame])[0][0]) == 1
+    pipeline.configure(replace(WHOLE, score_threshold=0.95))
+    assert len(pipeline.step([frame])[0][0]) == 0
+
+
+def test_after_a_failed_inference_the_next_step_is_sound():
+    backend = BrightSpotBackend()
+    pipeline = Pipeline(backend, WHOLE)
+    backend.failures = 1
+    with pytest.raises(BackendError):
+        pipeline.step([picture('front', (100, 50, 200, 250))])
+    detections, _ = pipeline.step([picture('front', (0, 0, 40, 40), stamp_ns=9)])
+    assert detections[0].stamp_ns == 9
+    assert np.allclose(detections[0].boxes_n4, [[0, 0, 40, 40]], atol=5)
+
+
+def test_earlier_detections_survive_later_steps():
+    pipeline = Pipeline(BrightSpotBackend(), WHOLE)
+    first, _ = pipeline.step([picture('front', (100, 50, 200, 250))])
+    before = first[0].boxes_n4.copy()
+    pipeline.step([picture('front', (400, 50, 500, 250))])
+    assert np.array_equal(first[0].boxes_n4, before)
+
+
+def test_no_frames_no_inference():
+    backend = BrightSpotBackend()
+    assert Pipeline(backend, WHOLE).step([])[0] == ()
+    assert backend.counts == []
