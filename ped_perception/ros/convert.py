@@ -31,13 +31,14 @@ from typing import Any
 from builtin_interfaces.msg import Time
 import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from ..core.encodings import bgr_from_compressed, bgr_from_raw, raw_from_bgr
 from ..core.errors import import_extra
 from ..core.types import Detections, Float64Array, Frame, Uint8Array
+from ..sources.types import Calibration, CompressedPicture, RawPicture
 
 CLASS_ID = 'pedestrian'
 
@@ -154,7 +155,8 @@ class ImageFiller:
             encoding: of the message, one of ``known_encodings()``.
             frame_id: of the header.
         """
-        self._message = Image(encoding=encoding)
+        self._message = Image()
+        self._encoding = encoding
         self._frame_id = frame_id
 
     def fill(self, image_hw3: Uint8Array, stamp_ns: int) -> Image:
@@ -168,14 +170,31 @@ class ImageFiller:
         Raises:
             ImageError: the encoding is unknown or cannot have this size.
         """
-        rows, step = raw_from_bgr(image_hw3, self._message.encoding)
+        rows, step = raw_from_bgr(image_hw3, self._encoding)
+        self._message.encoding, self._message.is_bigendian = self._encoding, 0
+        self._message.height, self._message.width = image_hw3.shape[:2]
+        self._message.step = step
+        return self._with_data(rows, stamp_ns)
+
+    def fill_recorded(self, picture: RawPicture, stamp_ns: int) -> Image:
+        """
+        Give the message of a recorded picture as it was recorded, in its own encoding.
+
+        Args:
+            picture: its data are copied, and not checked.
+            stamp_ns: ROS time in nanoseconds.
+        """
+        message = self._message
+        message.encoding, message.is_bigendian = picture.encoding, int(picture.is_bigendian)
+        message.height, message.width, message.step = picture.height, picture.width, picture.step
+        return self._with_data(picture.data, stamp_ns)
+
+    def _with_data(self, data: Uint8Array, stamp_ns: int) -> Image:
         message = self._message
         message.header = header_from_stamp(stamp_ns, self._frame_id)
-        message.height, message.width = image_hw3.shape[:2]
-        message.step = step
-        if len(message.data) != rows.size:
-            message.data = array.array('B', bytes(rows.size))
-        np.copyto(np.frombuffer(message.data, np.uint8).reshape(rows.shape), rows)
+        if len(message.data) != data.size:
+            message.data = array.array('B', bytes(data.size))
+        np.copyto(np.frombuffer(message.data, np.uint8).reshape(data.shape), data)
         return message
 
 
@@ -213,6 +232,27 @@ def compressed_image_from_bgr(image_hw3: Uint8Array, stamp_ns: int, frame_id: st
     return CompressedImage(header=header_from_stamp(stamp_ns, frame_id),
                            format='bgr8; jpeg compressed bgr8',
                            data=array.array('B', payload.tobytes()))
+
+
+def compressed_image_from_picture(picture: CompressedPicture, stamp_ns: int, frame_id: str,
+                                  ) -> CompressedImage:
+    """Build the message of a recorded JPEG or PNG without decoding it."""
+    return CompressedImage(header=header_from_stamp(stamp_ns, frame_id), format=picture.format,
+                           data=array.array('B', picture.data.tobytes()))
+
+
+def camera_info_from_calibration(calibration: Calibration, stamp_ns: int, frame_id: str,
+                                 ) -> CameraInfo:
+    """Build the calibration message with every field as it was recorded."""
+    x, y, height, width = calibration.roi_xyhw
+    return CameraInfo(
+        header=header_from_stamp(stamp_ns, frame_id), height=calibration.size_hw[0],
+        width=calibration.size_hw[1], distortion_model=calibration.distortion_model,
+        d=list(calibration.d), k=np.array(calibration.k), r=np.array(calibration.r),
+        p=np.array(calibration.p), binning_x=calibration.binning_xy[0],
+        binning_y=calibration.binning_xy[1],
+        roi=RegionOfInterest(x_offset=x, y_offset=y, height=height, width=width,
+                             do_rectify=calibration.roi_rectify))
 
 
 def camera_info_from_intrinsics(source_hw: tuple[int, int], stamp_ns: int, frame_id: str,

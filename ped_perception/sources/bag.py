@@ -23,9 +23,6 @@ import struct
 from types import TracebackType
 from typing import Any
 
-from rosbags.serde import SerdeError
-from rosbags.typesys import get_typestore, Stores
-
 from ped_perception.core.errors import SourceError
 from ped_perception.sources.storage import open_storage, Topic
 from ped_perception.sources.types import (
@@ -36,6 +33,8 @@ from ped_perception.sources.types import (
     RawPicture,
     SourceFrame,
 )
+from rosbags.serde import SerdeError
+from rosbags.typesys import get_typestore, Stores
 
 _RAW = 'sensor_msgs/msg/Image'
 _COMPRESSED = 'sensor_msgs/msg/CompressedImage'

@@ -26,7 +26,6 @@ from types import TracebackType
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from ped_perception.core.errors import ImageError, SourceError
 from ped_perception.core.types import Uint8Array
 from ped_perception.sources.types import (

@@ -27,12 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
-
 from ped_perception.core.errors import SourceError
 from ped_perception.sources.bag_layout import METADATA_NAME, storage_files
 from ped_perception.sources.mcap_rescue import is_mcap, RescuedMcap
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
 
 
 @dataclass(frozen=True)

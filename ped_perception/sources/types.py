@@ -28,7 +28,6 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ped_perception.core import encodings
 from ped_perception.core.types import Frame, Uint8Array
 

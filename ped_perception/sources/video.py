@@ -25,7 +25,6 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-
 from ped_perception.core.errors import SourceError
 from ped_perception.sources.types import CameraStream, DecodedPicture, FIRST_STAMP_NS, SourceFrame
 

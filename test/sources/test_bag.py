@@ -23,6 +23,8 @@ import struct
 
 import lz4.frame
 import numpy as np
+from ped_perception.core.errors import SourceError
+from ped_perception.sources import open_source, RawPicture
 import pytest
 from recordings import (
     HEIGHT,
@@ -36,9 +38,6 @@ from recordings import (
     write_bag,
 )
 from rosbags.rosbag2 import StoragePlugin
-
-from ped_perception.core.errors import SourceError
-from ped_perception.sources import open_source, RawPicture
 
 RAW, PNG = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 INFO, TEXT = 'sensor_msgs/msg/CameraInfo', 'std_msgs/msg/String'

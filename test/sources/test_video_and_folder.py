@@ -22,13 +22,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
-from recordings import picture, write_bag, write_video
-
 from ped_perception.core.errors import ImageError, SourceError
 from ped_perception.sources import CompressedPicture, open_source
 from ped_perception.sources.types import Calibration, FIRST_STAMP_NS
 from ped_perception.sources.video import LiveSource
+import pytest
+from recordings import picture, write_bag, write_video
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get('PED_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
