@@ -16,6 +16,7 @@
 
 import json
 
+import onnx
 from ped_perception.cli.engine import main
 from ped_perception.engine.models import TypedGraphInfo
 import pytest
@@ -81,6 +82,17 @@ def test_a_failure_is_one_clear_line(capsys, arguments, message):
     assert captured.err.startswith('ped_engine: ')
     assert captured.err.count('\n') == 1
     assert message in captured.err
+
+
+def test_messages_of_libraries_become_one_line_too(tmp_path, capsys):
+    path = tiny_models.nanodet(tmp_path / 'mine.onnx')
+    model = onnx.load(path)
+    model.graph.node[-1].op_type = 'NoSuchOperator'
+    path.write_bytes(model.SerializeToString())
+    assert main(['import', str(path), '--size', '96x64']) == 1
+    error = capsys.readouterr().err
+    assert 'NoSuchOperator' in error
+    assert error.count('\n') == 1
 
 
 @pytest.mark.parametrize('arguments', [
