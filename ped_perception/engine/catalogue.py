@@ -68,6 +68,28 @@ class ImportOptions:
 
 
 @dataclass(frozen=True)
+class Prebuilt:
+    """
+    A typed graph that is shipped because users cannot make it alike: it needs pictures.
+
+    Attributes:
+        file: name in the engines folder.
+        size_hw: network input, pixels.
+        precision: of its arithmetic, 'int8'.
+        runtime: what may run it, 'cpu' or 'tensorrt'.
+        sha256: of the file.
+        agreement: with float32, the figures of ``engine.agreement`` by name.
+    """
+
+    file: str
+    size_hw: tuple[int, int]
+    precision: str
+    runtime: str
+    sha256: str
+    agreement: dict[str, float | str]
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """One model of models.toml."""
 
@@ -82,6 +104,7 @@ class ModelEntry:
     size_hw: tuple[int, int]
     options: ImportOptions
     measured: tuple[Measurement, ...]
+    prebuilt: tuple[Prebuilt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,10 +175,13 @@ def _entry(name: str, table: dict[str, Any]) -> ModelEntry:
         Measurement(row['images'], size_hw_from_text(row['size']), float(row['ap50']),
                     float(row['ap']))
         for row in table.pop('measured', []))
-    if not re.fullmatch(r'[0-9a-f]{64}', table['sha256']):
-        raise ValueError('sha256 must be 64 hexadecimal digits')
+    prebuilt = tuple(Prebuilt(size_hw=size_hw_from_text(row.pop('size')), **row)
+                     for row in table.pop('prebuilt', []))
+    for sha256 in (table['sha256'], *(row.sha256 for row in prebuilt)):
+        if not re.fullmatch(r'[0-9a-f]{64}', sha256):
+            raise ValueError('sha256 must be 64 hexadecimal digits')
     return ModelEntry(name=name, size_hw=size_hw_from_text(table.pop('size')), options=options,
-                      measured=measured, **table)
+                      measured=measured, prebuilt=prebuilt, **table)
 
 
 def _triple(values: list[float]) -> tuple[float, float, float]:
@@ -163,8 +189,8 @@ def _triple(values: list[float]) -> tuple[float, float, float]:
     return float(first), float(second), float(third)
 
 
-def find_file(entry: ModelEntry) -> Path | None:
-    """Locate the model's file, if it is there."""
+def find_file(entry: ModelEntry | Prebuilt) -> Path | None:
+    """Locate the file of a model or of a shipped graph, if it is there."""
     paths = (folder / entry.file for folder in engines_folders())
     return next((path for path in paths if path.is_file()), None)
 
@@ -183,11 +209,8 @@ def resolve(name_or_path: str | Path) -> SourceModel:
         path = find_file(entry)
         if path is None:
             raise ModelError(f'{entry.file} of model {text} is not there. {entry.how_to_get}')
-        sha256 = sha256_from_file(path)
-        if sha256 != entry.sha256:
-            raise ModelError(f'{path} is damaged: sha256 {sha256}, expected {entry.sha256}. '
-                             f'{entry.how_to_get}')
-        return SourceModel(entry.name, path, sha256, entry.options, entry.licence)
+        _check_sha256(path, entry.sha256, entry.how_to_get)
+        return SourceModel(entry.name, path, entry.sha256, entry.options, entry.licence)
     path = Path(text)
     if not path.is_file():
         raise ModelError(f'{text!r} is neither a file nor a known model; known are: '
@@ -197,6 +220,31 @@ def resolve(name_or_path: str | Path) -> SourceModel:
         if entry.sha256 == sha256:
             return SourceModel(entry.name, path, sha256, entry.options, entry.licence)
     return SourceModel(path.stem, path, sha256, ImportOptions())
+
+
+def find_prebuilt(name: str, size_hw: tuple[int, int], precision: str,
+                  runtime: str) -> Path | None:
+    """
+    Locate a shipped typed graph; None if there is none of that kind.
+
+    Raises:
+        ModelError: its file is damaged.
+    """
+    entry = load_entries().get(name)
+    for prebuilt in entry.prebuilt if entry is not None else ():
+        if (prebuilt.size_hw, prebuilt.precision, prebuilt.runtime) == (
+                size_hw, precision, runtime):
+            path = find_file(prebuilt)
+            if path is not None:
+                _check_sha256(path, prebuilt.sha256, 'Install the package again.')
+                return path
+    return None
+
+
+def _check_sha256(path: Path, expected: str, remedy: str) -> None:
+    sha256 = sha256_from_file(path)
+    if sha256 != expected:
+        raise ModelError(f'{path} is damaged: sha256 {sha256}, expected {expected}. {remedy}')
 
 
 def sha256_from_file(path: Path) -> str:

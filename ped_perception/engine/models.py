@@ -28,25 +28,30 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal, TYPE_CHECKING, TypeAlias
 
 from ped_perception import __version__
 from ped_perception.core.errors import import_extra, ModelError
 from ped_perception.engine.catalogue import (
+    find_prebuilt,
     ImportOptions,
     INDEX_FILE,
     resolve,
     size_hw_from_text,
     SourceModel,
 )
+from ped_perception.engine.files import write_whole
 
 if TYPE_CHECKING:
     from ped_perception.engine.graph import Precision
     from ped_perception.engine.importers.base import ImportSpec
+    from ped_perception.engine.quantize import Runtime
     from ped_perception.engine.trunk import Saving
 
+GraphPrecision: TypeAlias = Literal['fp32', 'fp16', 'int8']
+
 NOTHING_SAID = ImportOptions()
-COMPILER_FILES = ('graph.py', 'trunk.py', 'importers/*.py')
+COMPILER_FILES = ('graph.py', 'trunk.py', 'quantize.py', 'importers/*.py')
 
 
 @dataclass(frozen=True)
@@ -100,37 +105,59 @@ class TypedGraphInfo:
 
 
 def typed_graph(name_or_path: str | Path, size_hw: tuple[int, int], *,
-                precision: Precision = 'fp32', cache_dir: Path | None = None,
+                precision: GraphPrecision = 'fp32', runtime: Runtime = 'cpu',
+                cache_dir: Path | None = None,
                 options: ImportOptions = NOTHING_SAID) -> Path:
     """
     Return the typed graph of a model at a size, compiled once and then taken from the cache.
+
+    An INT8 graph is never made here, because that takes pictures: it is the one made by
+    ``ped_engine import``, else the shipped one.
 
     Args:
         name_or_path: name in models.toml, or an ONNX file.
         size_hw: network input, pixels.
         precision: type of weights and activations.
+        runtime: what will run an INT8 graph; the others run everywhere.
         cache_dir: instead of the user's cache folder.
         options: take precedence over models.toml.
 
     Raises:
-        ModelError: the model is unknown, damaged or cannot be imported.
+        ModelError: the model is unknown, damaged or cannot be imported, or there is no INT8
+            graph of it; says how to make one.
     """
     source = resolve(name_or_path)
-    path = cached_path(source, size_hw, precision, options, cache_dir)
-    if not path.is_file():
+    path = cached_path(source, size_hw, precision, options, cache_dir, runtime)
+    if path.is_file():
+        return path
+    if precision != 'int8':
         compile_graph(source, size_hw, precision, options, path)
-    return path
+        return path
+    shipped = (find_prebuilt(source.name, size_hw, precision, runtime)
+               if options == NOTHING_SAID else None)
+    if shipped is None:
+        size = f'{size_hw[1]}x{size_hw[0]}'
+        raise ModelError(
+            f'There is no INT8 graph of {source.name} at {size} for the runtime {runtime}. '
+            f'Make one of pictures as the camera takes them: ped_engine import {name_or_path} '
+            f'--size {size} --precision int8 --runtime {runtime} --calibrate FOLDER')
+    return shipped
 
 
-def cached_path(source: SourceModel, size_hw: tuple[int, int], precision: Precision,
-                options: ImportOptions, cache_dir: Path | None = None) -> Path:
+def cached_path(source: SourceModel, size_hw: tuple[int, int], precision: GraphPrecision,
+                options: ImportOptions, cache_dir: Path | None = None,
+                runtime: Runtime = 'cpu') -> Path:
     """Say where a typed graph is kept: the name covers all that decides its content."""
     request = {'source': source.sha256, 'size_hw': size_hw, 'precision': precision,
                'options': asdict(options.or_else(source.options)),
                'version': __version__, 'compiler': _compiler_digest()}
+    label: str = precision
+    if precision == 'int8':
+        request['runtime'] = runtime
+        label = f'int8-{runtime}'
     key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     folder = cache_dir if cache_dir is not None else _user_cache()
-    return folder / f'{source.name}-{size_hw[1]}x{size_hw[0]}-{precision}-{key[:16]}.onnx'
+    return folder / f'{source.name}-{size_hw[1]}x{size_hw[0]}-{label}-{key[:16]}.onnx'
 
 
 def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Precision,
@@ -167,26 +194,9 @@ def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Prec
         metadata['licence'] = source.licence
     for key, value in sorted(metadata.items()):
         imported.model.metadata_props.add(key=key, value=value)
-    _write(output, imported.model.SerializeToString(deterministic=True))
+    write_whole(output, imported.model.SerializeToString(deterministic=True))
     return ImportReport(output, family, reason, spec, imported.saving, best,
                         len(imported.model.graph.node))
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open('wb') as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise ModelError(f'{path} cannot be written: {error}. '
-                         'Free space, or set XDG_CACHE_HOME.') from error
 
 
 def _user_cache() -> Path:
