@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core.config import param
+from ped_perception.core.config import param
 
 
 @dataclass(frozen=True)

@@ -30,22 +30,21 @@ import time
 from types import FrameType
 
 import cv2
+from ped_perception.core.config import size_hw_from_text
+from ped_perception.core.errors import ConfigError, ImageError, PedPerceptionError, SourceError
+from ped_perception.core.raw import known_encodings
+from ped_perception.ros.camera_config import CameraPlayerConfig
+from ped_perception.ros.camera_publisher import CameraPublisher
+from ped_perception.ros.memory import keep_large_blocks
+from ped_perception.ros.pacing import Pacer, Schedule
+from ped_perception.ros.params import declare_and_read, refuse_unknown
+from ped_perception.ros.replay_clock import ReplayClock
+from ped_perception.sources import open_source, Source, SourceFrame
+from ped_perception.sources.calibration import calibration_from_yaml
 import rclpy
 from rclpy.clock import ROSClock
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-
-from ..core.config import size_hw_from_text
-from ..core.errors import ConfigError, ImageError, PedPerceptionError, SourceError
-from ..core.raw import known_encodings
-from ..sources import open_source, Source, SourceFrame
-from ..sources.calibration import calibration_from_yaml
-from .camera_config import CameraPlayerConfig
-from .camera_publisher import CameraPublisher
-from .memory import keep_large_blocks
-from .pacing import Pacer, Schedule
-from .params import declare_and_read, refuse_unknown
-from .replay_clock import ReplayClock
 
 _DEFAULT_RATE_HZ = 10.0
 _POLL_S = 0.02

@@ -20,24 +20,23 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rclpy.duration import Duration
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-
-from ..core.config import size_hw_from_text
-from ..core.errors import CalibrationError
-from ..core.types import Uint8Array
-from ..sources import Calibration, CompressedPicture, RawPicture, SourceFrame
-from .camera_config import CameraPlayerConfig
-from .convert import (
+from ped_perception.core.config import size_hw_from_text
+from ped_perception.core.errors import CalibrationError
+from ped_perception.core.types import Uint8Array
+from ped_perception.ros.camera_config import CameraPlayerConfig
+from ped_perception.ros.convert import (
     camera_info_from_calibration,
     compressed_image_from_bgr,
     compressed_image_from_picture,
     header_from_stamp,
     ImageFiller,
 )
-from .qos import camera_publisher_qos
+from ped_perception.ros.qos import camera_publisher_qos
+from ped_perception.sources import Calibration, CompressedPicture, RawPicture, SourceFrame
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 DEFAULT_ENCODING = 'bgr8'
 _SHAPE_TOLERANCE = 0.01
@@ -86,7 +85,7 @@ class CameraPublisher:
 
     @property
     def subscribers(self) -> int:
-        """Subscribers of the image topic that this publisher has matched."""
+        """Count the subscribers of the image topic that this publisher has matched."""
         return int(self._images.get_subscription_count())
 
     def prepare(self, frame: SourceFrame) -> None:

@@ -38,7 +38,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithP
 from ..core.encodings import bgr_from_compressed, bgr_from_raw, raw_from_bgr
 from ..core.errors import import_extra
 from ..core.types import Detections, Float64Array, Frame, Uint8Array
-from ..sources.types import Calibration, CompressedPicture, RawPicture
+from ..sources.frames import Calibration, CompressedPicture, RawPicture
 
 CLASS_ID = 'pedestrian'
 
@@ -237,7 +237,7 @@ def compressed_image_from_bgr(image_hw3: Uint8Array, stamp_ns: int, frame_id: st
 def compressed_image_from_picture(picture: CompressedPicture, stamp_ns: int, frame_id: str,
                                   ) -> CompressedImage:
     """Build the message of a recorded JPEG or PNG without decoding it."""
-    return CompressedImage(header=header_from_stamp(stamp_ns, frame_id), format=picture.format,
+    return CompressedImage(header=header_from_stamp(stamp_ns, frame_id), format=picture.ros_format,
                            data=array.array('B', picture.data.tobytes()))
 
 

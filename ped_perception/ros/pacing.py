@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 import time
 
-from ..sources.types import SourceFrame
+from ped_perception.sources.frames import SourceFrame
 
 _NS_PER_S = 1_000_000_000
 

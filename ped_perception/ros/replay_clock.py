@@ -16,11 +16,10 @@
 
 from __future__ import annotations
 
+from ped_perception.ros.convert import time_from_stamp_ns
+from ped_perception.ros.qos import clock_qos
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
-
-from .convert import time_from_stamp_ns
-from .qos import clock_qos
 
 PERIOD_NS = 25_000_000
 

@@ -14,8 +14,7 @@
 
 """Where pictures come from: video files, image folders, rosbag2 recordings, live devices."""
 
-from ped_perception.sources.opening import open_source
-from ped_perception.sources.types import (
+from ped_perception.sources.frames import (
     Calibration,
     CameraStream,
     CompressedPicture,
@@ -25,6 +24,7 @@ from ped_perception.sources.types import (
     Source,
     SourceFrame,
 )
+from ped_perception.sources.opening import open_source
 
 __all__ = [
     'Calibration', 'CameraStream', 'CompressedPicture', 'DecodedPicture', 'Picture',

@@ -24,8 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from ped_perception.core.errors import SourceError
-from ped_perception.sources.storage import open_storage, Topic
-from ped_perception.sources.types import (
+from ped_perception.sources.frames import (
     Calibration,
     CameraStream,
     CompressedPicture,
@@ -33,6 +32,7 @@ from ped_perception.sources.types import (
     RawPicture,
     SourceFrame,
 )
+from ped_perception.sources.storage import open_storage, Topic
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_typestore, Stores
 
@@ -82,7 +82,7 @@ class BagSource(AbstractContextManager['BagSource']):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of this recording."""
+        """Give what a user should know of this recording."""
         return tuple(self._notes)
 
     @property
@@ -94,7 +94,7 @@ class BagSource(AbstractContextManager['BagSource']):
 
     @property
     def rate_hz(self) -> float | None:
-        """Recorded rate of the fastest camera, or None where there is one frame only."""
+        """Give the rate of the fastest camera, or None where there is one frame only."""
         return max((camera.rate_hz for camera in self.cameras if camera.rate_hz), default=None)
 
     def __iter__(self) -> Iterator[SourceFrame]:
@@ -193,7 +193,7 @@ def _frame_from_message(message: Any, topic: str, log_ns: int, calibration: Cali
             data=message.data, encoding=message.encoding, height=message.height,
             width=message.width, step=message.step, is_bigendian=bool(message.is_bigendian))
     else:
-        picture = CompressedPicture(data=message.data, format=message.format)
+        picture = CompressedPicture(data=message.data, ros_format=message.format)
     # A driver that does not stamp leaves 0; when it was written is the best that is known.
     stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec or log_ns
     return SourceFrame(camera=topic, stamp_ns=stamp_ns, log_ns=log_ns,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ped_perception.core.errors import CalibrationError
-from ped_perception.sources.types import Calibration
+from ped_perception.sources.frames import Calibration
 import yaml
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ped_perception.core.errors import ImageError, SourceError
 from ped_perception.core.types import Uint8Array
-from ped_perception.sources.types import (
+from ped_perception.sources.frames import (
     CameraStream,
     CompressedPicture,
     FIRST_STAMP_NS,

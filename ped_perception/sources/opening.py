@@ -23,7 +23,7 @@ from typing import cast
 from ped_perception.core.errors import import_extra, SourceError
 from ped_perception.sources.bag_layout import is_bag_folder, STORAGE_SUFFIXES
 from ped_perception.sources.folder import FolderSource, PICTURE_SUFFIXES
-from ped_perception.sources.types import Source
+from ped_perception.sources.frames import Source
 from ped_perception.sources.video import LiveSource, VideoSource
 
 

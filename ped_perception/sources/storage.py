@@ -48,7 +48,7 @@ class Storage(Protocol):
 
     @property
     def topics(self) -> tuple[Topic, ...]:
-        """The recorded topics, each name once."""
+        """Give the recorded topics, each name once."""
 
     @property
     def start_ns(self) -> int:

@@ -26,7 +26,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 from ped_perception.core.errors import SourceError
-from ped_perception.sources.types import CameraStream, DecodedPicture, FIRST_STAMP_NS, SourceFrame
+from ped_perception.sources.frames import CameraStream, DecodedPicture, FIRST_STAMP_NS, SourceFrame
 
 # What a container says when it does not know; also keeps nonsense headers out.
 _MAXIMUM_RATE_HZ = 1000.0

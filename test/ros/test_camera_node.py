@@ -26,11 +26,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
-
-pytest.importorskip('rclpy')
-
 from ped_perception.ros.convert import stamp_ns_from_time
+import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -125,7 +122,7 @@ class Camera:
 
     @property
     def output(self) -> str:
-        """What the node said so far."""
+        """Give what the node said so far."""
         return self._processes.output('camera')
 
 
@@ -140,8 +137,8 @@ def test_video_arrives_whole_in_the_wanted_encoding_and_size(tmp_path, camera, r
     topics = {'/front/image_raw': Image, '/front/camera_info': CameraInfo}
     with listening(ros_domain, topics) as listener:
         before_ns = time.time_ns()
-        output = camera.play(listener, source=clip, camera='front', rate_hz=40.0, encoding='rgb8',
-                      size='96x80')
+        output = camera.play(listener, source=clip, camera='front', rate_hz=40.0,
+                             encoding='rgb8', size='96x80')
         images = listener.messages['/front/image_raw']
         infos = listener.messages['/front/camera_info']
         stamps = listener.stamps('/front/image_raw')
@@ -201,7 +198,7 @@ def test_raw_recording_as_jpeg_with_a_calibration_file(tmp_path, camera, ros_dom
     topics = {'/camera/image_raw/compressed': CompressedImage, '/camera/camera_info': CameraInfo}
     with listening(ros_domain, topics, reliable=True) as listener:
         camera.play(listener, source=clip, transport='compressed', reliability='reliable',
-             camera_info_url=f'file://{calibration}', frame_id='cam0', size='32x24')
+                    camera_info_url=f'file://{calibration}', frame_id='cam0', size='32x24')
         images = listener.messages['/camera/image_raw/compressed']
         info = listener.messages['/camera/camera_info'][0]
     assert len(images) == 8

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from ped_perception.core.errors import ImageError, SourceError
 from ped_perception.sources import CompressedPicture, open_source
-from ped_perception.sources.types import Calibration, FIRST_STAMP_NS
+from ped_perception.sources.frames import Calibration, FIRST_STAMP_NS
 from ped_perception.sources.video import LiveSource
 import pytest
 from recordings import picture, write_bag, write_video

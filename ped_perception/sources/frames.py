@@ -168,11 +168,11 @@ class CompressedPicture:
 
     Attributes:
         data: uint8[N], the bytes of the file.
-        format: as in ``sensor_msgs/CompressedImage``, for example ``'jpeg'``.
+        ros_format: as in ``sensor_msgs/CompressedImage``, for example ``'jpeg'``.
     """
 
     data: NDArray[np.uint8]
-    format: str
+    ros_format: str
 
     def bgr(self) -> Uint8Array:
         """
@@ -181,7 +181,7 @@ class CompressedPicture:
         Raises:
             ImageError: the bytes are not a whole picture of a known format.
         """
-        return encodings.bgr_from_compressed(self.data, format=self.format)
+        return encodings.bgr_from_compressed(self.data, format=self.ros_format)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +252,7 @@ class Source(Protocol):
 
     @property
     def cameras(self) -> tuple[CameraStream, ...]:
-        """The cameras whose frames are given, at least one."""
+        """Give the cameras whose frames are given, at least one."""
 
     @property
     def frame_count(self) -> int | None:
@@ -260,7 +260,7 @@ class Source(Protocol):
 
     @property
     def rate_hz(self) -> float | None:
-        """Recorded rate of the fastest camera, or None where it is unknown."""
+        """Give the recorded rate of the fastest camera, or None where it is unknown."""
 
     @property
     def is_live(self) -> bool:
@@ -272,7 +272,7 @@ class Source(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know: what was repaired, left out or assumed."""
+        """Give what a user should know: what was repaired, left out or assumed."""
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """
