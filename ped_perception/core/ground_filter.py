@@ -1,0 +1,302 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Everybody around the vehicle once: positions of all cameras filtered, joined and given ids.
+
+Identity. Every pedestrian has an id of its own, given once in a run. It holds links, at most one
+for each camera: the (camera, track id) pairs that are this pedestrian. A track that is linked
+stays linked while its camera's tracker keeps it, so that ids are as stable as the trackers make
+them and a pedestrian who walks from one camera into the next keeps his. Links change in three
+ways only:
+
+* Joining. A pedestrian whom only the camera just processed sees is compared with those whom only
+  others see, by the Mahalanobis distances of positions and velocities with everything that is
+  uncertain about both, and paired off at the least total distance (Hungarian method). A
+  newcomer joins at once; two that have lived side by side must be close for several pictures in
+  a row, because people meet. They must be near in metres too: far away the ellipses of different
+  people overlap. The older id stays.
+* Parting. A track that does not fit its pedestrian for several pictures in a row leaves it and
+  begins a new one; if it is the only link, the pedestrian starts again from the measurement.
+* Ending. The tracker dropped the track, or the camera fell silent.
+
+Uncertainty. Only part of the error of a position is new in every picture. The filter averages
+that part; the rest, a tall person's height say, is added to what it publishes and never averaged
+away. As soon as a measurement is of another kind than the last, or from another camera, what was
+lasting is new, and the whole covariance counts.
+
+Time is that of the pictures. Cameras may come a little out of order: a position older than the
+filter is carried forward. A camera whose stamps go back, or are further behind than max_lag_s,
+means that time was reset: everything is forgotten but the ids that were given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ped_perception.core.config import param
+from ped_perception.core.ground_motion import (
+    EgoMotion,
+    MotionState,
+    moved_points,
+    squared_sigmas,
+    turned_back,
+)
+from ped_perception.core.ground_people import Link, NEVER_NS, People
+from ped_perception.core.types import BoolArray, GroundPositions, GroundTracks, Int64Array
+
+
+@dataclass(frozen=True)
+class GroundFilterConfig:
+    """How people move, and when two tracks are one pedestrian."""
+
+    wander_m2_s3: float = param(
+        1.0, "Growth of the variance of a pedestrian's velocity: 1 is from standing to walking "
+        'within a second.', unit='m2/s3', minimum=0.01, maximum=100.0)
+    speed_sigma_m_s: float = param(
+        1.5, 'Standard deviation of the speed over ground of somebody new, along x and y.',
+        unit='m/s', minimum=0.1, maximum=10.0)
+    relative_speed_sigma_m_s: float = param(
+        10.0, 'The same as base_link sees it, where there is no odometry.', unit='m/s',
+        minimum=0.1, maximum=60.0)
+    coast_s: float = param(
+        1.0, 'Positions are predicted for this long without a measurement, then withdrawn.',
+        unit='s', minimum=0.0, maximum=10.0)
+    max_lag_s: float = param(
+        0.5, 'Cameras may be this far behind the newest one; more means that time was reset.',
+        unit='s', minimum=0.01, maximum=10.0)
+    join_sigmas: float = param(
+        2.45, 'Tracks of two cameras may be one pedestrian up to this distance; 2.45 keeps 95 %.',
+        minimum=0.5, maximum=10.0)
+    join_max_m: float = param(
+        3.0, 'Tracks of two cameras further apart are two pedestrians, however uncertain.',
+        unit='m', minimum=0.1, maximum=50.0)
+    join_pictures: int = param(
+        5, 'Two pedestrians become one after this many pictures of either camera close together.',
+        minimum=1, maximum=100)
+    outlier_sigmas: float = param(
+        4.0, 'A position further from where its pedestrian should be is not taken in.',
+        minimum=1.0, maximum=20.0)
+    outlier_pictures: int = param(
+        3, 'A track that does not fit for this many pictures leaves its pedestrian.', minimum=1,
+        maximum=100)
+
+
+class GroundFilter:
+    """
+    Follows everybody on the ground, from the positions of any number of cameras.
+
+    Not thread-safe: one thread calls all methods.
+    """
+
+    def __init__(self, config: GroundFilterConfig) -> None:
+        """Start with nobody."""
+        self._config = config
+        self._next_id = 1
+        self._ego: EgoMotion | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everybody and all times; ids go on."""
+        self._people = People()
+        self._stamp_ns = NEVER_NS
+        self._stamps_ns: dict[str, int] = {}
+        self._close: dict[tuple[int, int], int] = {}
+
+    def update(self, positions: GroundPositions, ego: EgoMotion | None = None) -> GroundTracks:
+        """
+        Take in the positions of one camera's picture.
+
+        Args:
+            positions: an empty picture counts too; a picture seen before changes nothing.
+            ego: motion of the vehicle since the last update, None without odometry.
+
+        Returns:
+            Everybody at the time of the newest picture so far.
+        """
+        stamp_ns, camera = positions.stamp_ns, positions.camera
+        last_ns = self._stamps_ns.get(camera, NEVER_NS)
+        lag_s = (self._stamp_ns - stamp_ns) / 1e9
+        if stamp_ns < last_ns or (self._stamp_ns != NEVER_NS and lag_s > self._config.max_lag_s):
+            self.reset()
+            last_ns, lag_s = NEVER_NS, 0.0
+        self._refer_to(ego)
+        if stamp_ns > self._stamp_ns:
+            self._advance(stamp_ns)
+            lag_s = 0.0
+        if stamp_ns != last_ns:
+            self._stamps_ns[camera] = stamp_ns
+            born = self._link(positions)
+            self._measure(positions, lag_s)
+            self._join(camera, born)
+            self._forget()
+        return self._people.tracks(self._people.motion, self._stamp_ns, predicted=False,
+                                   over_ground=self._ego is not None)
+
+    def predicted_to(self, stamp_ns: int) -> GroundTracks:
+        """
+        Tell where everybody will be, to make up for latency; the filter stays as it is.
+
+        Args:
+            stamp_ns: a time not before that of the last update.
+        """
+        everyone: BoolArray = np.ones(len(self._people.ids_m), np.bool_)
+        motion = self._people.motion.take(everyone)
+        duration_s = max(0, stamp_ns - self._stamp_ns) / 1e9 if everyone.size else 0.0
+        self._walk(motion, duration_s)
+        return self._people.tracks(motion, stamp_ns, predicted=True,
+                                   over_ground=self._ego is not None)
+
+    def _walk(self, motion: MotionState, duration_s: float) -> None:
+        motion.predict(duration_s, self._config.wander_m2_s3)
+        if self._ego is not None:
+            motion.move_frame(self._ego, duration_s)
+
+    def _advance(self, stamp_ns: int) -> None:
+        people = self._people
+        if self._stamp_ns != NEVER_NS and len(people.ids_m):
+            duration_s = (stamp_ns - self._stamp_ns) / 1e9
+            self._walk(people.motion, duration_s)
+            if self._ego is not None:
+                turn_22 = turned_back(self._ego, duration_s)
+                people.lasting_m22 = turn_22 @ people.lasting_m22 @ turn_22.T
+        self._stamp_ns = stamp_ns
+
+    def _refer_to(self, ego: EgoMotion | None) -> None:
+        """Keep velocities true when odometry comes or goes."""
+        if ego is not None and self._ego is None:
+            self._people.motion.change_reference(ego, 1.0)
+        elif ego is None and self._ego is not None:
+            self._people.motion.change_reference(self._ego, -1.0)
+        self._ego = ego
+
+    def _link(self, positions: GroundPositions) -> set[int]:
+        """Cut links whose tracks ended, begin a pedestrian for each new track; give their ids."""
+        people, camera = self._people, positions.camera
+        known, listed = set(), set(positions.ids_t.tolist())
+        for links in people.links:
+            if camera in links:
+                if links[camera].track_id in listed:
+                    known.add(links[camera].track_id)
+                    links[camera].measured = False
+                else:
+                    del links[camera]
+        fresh = [track_id for track_id in positions.ids_t.tolist() if track_id not in known]
+        return self._begin([{camera: Link(track_id)} for track_id in fresh])
+
+    def _begin(self, links: list[dict[str, Link]]) -> set[int]:
+        ids = list(range(self._next_id, self._next_id + len(links)))
+        self._next_id += len(links)
+        if ids:
+            self._people.add(ids, links)
+        return set(ids)
+
+    def _measure(self, positions: GroundPositions, lag_s: float) -> None:
+        """Take the positions in, each by its pedestrian."""
+        people, config = self._people, self._config
+        rows_t, same_t = self._noted(positions)
+        usable_t = positions.valid_t & positions.seen_t
+        rows_n, cov_n22 = rows_t[usable_t], positions.cov_t22[usable_t]
+        x_n2, noise_n22 = positions.xy_t2[usable_t], positions.noise_t22[usable_t]
+        lasting_n22 = cov_n22 - noise_n22
+        motion = people.motion.take(rows_n)
+        if lag_s > 0:
+            x_n2 = x_n2 + lag_s * motion.v_m2
+            x_n2 = x_n2 if self._ego is None else moved_points(x_n2, self._ego, lag_s)
+            noise_n22 = noise_n22 + lag_s ** 2 * motion.vv_m22
+        new_n = ~people.placed_m[rows_n]
+        miss_n = squared_sigmas(x_n2 - motion.x_m2, motion.xx_m22 + noise_n22 + lasting_n22)
+        fits_n = ~new_n & (miss_n < config.outlier_sigmas ** 2)
+        rows_n, again_n = self._parted(positions.camera, rows_n, ~new_n & ~fits_n)
+        new_n |= again_n
+        fitting = motion.take(fits_n)
+        unknown_n22 = np.where(same_t[usable_t][:, None, None], 0.0, lasting_n22)
+        fitting.correct(x_n2[fits_n], (noise_n22 + unknown_n22)[fits_n])
+        people.motion.put(rows_n[fits_n], fitting)
+        sigma_m_s = (config.relative_speed_sigma_m_s if self._ego is None
+                     else config.speed_sigma_m_s)
+        people.motion.put(rows_n[new_n], MotionState.start(
+            x_n2[new_n], noise_n22[new_n], sigma_m_s))
+        taken_n = fits_n | new_n
+        people.lasting_m22[rows_n[taken_n]] = lasting_n22[taken_n]
+        people.heights_m[rows_n[taken_n]] = positions.heights_t[usable_t][taken_n]
+        people.placed_ns_m[rows_n[taken_n]] = self._stamp_ns
+        for row in rows_n[taken_n].tolist():
+            link = people.links[row][positions.camera]
+            link.measured, link.misfits = True, 0
+
+    def _noted(self, positions: GroundPositions) -> tuple[Int64Array, BoolArray]:
+        """Give the row of each track, and whether its measurement is of the same kind as last."""
+        camera, people = positions.camera, self._people
+        row_of = {links[camera].track_id: row for row, links in enumerate(people.links)
+                  if camera in links}
+        rows, same = [], []
+        for track_id, reason, score in zip(positions.ids_t.tolist(), positions.reason_t.tolist(),
+                                           positions.scores_t.tolist(), strict=True):
+            row = row_of[track_id]
+            link = people.links[row][camera]
+            rows.append(row)
+            same.append(link.reason == reason and len(people.links[row]) == 1)
+            link.reason, link.score = reason, score
+        return np.array(rows, np.int64), np.array(same, np.bool_)
+
+    def _parted(self, camera: str, rows_n: Int64Array, misfit_n: BoolArray,
+                ) -> tuple[Int64Array, BoolArray]:
+        """Count misfits; give the rows again, and which of them begin anew."""
+        people, rows_n, again_n = self._people, rows_n.copy(), np.zeros(len(rows_n), np.bool_)
+        for index in np.flatnonzero(misfit_n).tolist():
+            links = people.links[rows_n[index]]
+            links[camera].misfits += 1
+            again_n[index] = links[camera].misfits >= self._config.outlier_pictures
+            if again_n[index] and len(links) > 1:
+                self._begin([{camera: links.pop(camera)}])
+                rows_n[index] = len(people.ids_m) - 1
+        return rows_n, again_n
+
+    def _join(self, camera: str, born: set[int]) -> None:
+        """Make one of pedestrians that different cameras see at one place."""
+        people = self._people
+        alone_m = np.array([links.keys() == {camera} for links in people.links], np.bool_)
+        other_m = np.array([camera not in links for links in people.links], np.bool_)
+        pairs = people.close_pairs(
+            np.flatnonzero(alone_m & people.placed_m), np.flatnonzero(other_m & people.placed_m),
+            self._config.join_sigmas, self._config.join_max_m)
+        ids = people.ids_m.tolist()
+        judged = {ids[row] for row in np.flatnonzero(alone_m)}
+        close = {pair: hits for pair, hits in self._close.items() if not judged & set(pair)}
+        kept_m: BoolArray = np.ones(len(ids), np.bool_)
+        for pair in pairs:
+            older, newer = min(pair), max(pair)
+            hits = self._close.get((ids[older], ids[newer]), 0) + 1
+            if hits >= self._config.join_pictures or born & {ids[older], ids[newer]}:
+                people.unite(older, newer)
+                kept_m[newer] = False
+            else:
+                close[ids[older], ids[newer]] = hits
+        self._close = close
+        if not kept_m.all():
+            people.keep(kept_m)
+
+    def _forget(self) -> None:
+        """Withdraw old positions, cut links of silent cameras, drop who has neither."""
+        people, oldest_ns = self._people, self._stamp_ns - round(self._config.coast_s * 1e9)
+        people.placed_ns_m[people.placed_ns_m < oldest_ns] = NEVER_NS
+        for camera in [name for name, ns in self._stamps_ns.items() if ns < oldest_ns]:
+            for links in people.links:
+                links.pop(camera, None)
+        linked_m = np.array([bool(links) for links in people.links], np.bool_)
+        kept_m = linked_m | people.placed_m
+        if not kept_m.all():
+            people.keep(kept_m)
