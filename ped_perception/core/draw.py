@@ -23,6 +23,7 @@ from ped_perception.core.types import Detections, Uint8Array
 # BGR. Amber on black stands out from streets, trees and skies alike.
 BOX_COLOUR = (0, 190, 255)
 _DARK = (20, 20, 20)
+_WHITE = (255, 255, 255)
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Of the picture's height, so that a VGA and a 4K picture look the same on one screen.
@@ -51,6 +52,28 @@ def draw_detections(image_hw3: Uint8Array, detections: Detections) -> Uint8Array
     return drawn_hw3
 
 
+def draw_caption(image_hw3: Uint8Array, text: str) -> None:
+    """
+    Write a line of text into the upper left corner of a picture, on a dark ground.
+
+    Args:
+        image_hw3: uint8[H, W, 3] BGR, drawn into.
+        text: letters of ASCII; OpenCV's font has no others.
+    """
+    scale, (text_width, text_height), baseline = _text_size(image_hw3, text)
+    cv2.rectangle(image_hw3, (0, 0), (text_width + 12, text_height + baseline + 8), _DARK,
+                  cv2.FILLED)
+    cv2.putText(image_hw3, text, (6, text_height + 5), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
+
+
+def _text_size(image_hw3: Uint8Array, text: str) -> tuple[float, tuple[int, int], int]:
+    """Give font scale, width and height, and what hangs below the line, in pixels."""
+    wanted_px = max(8, round(image_hw3.shape[0] * _TEXT_SHARE))
+    scale = cv2.getFontScaleFromHeight(_FONT, wanted_px, 1)
+    (width, height), baseline = cv2.getTextSize(text, _FONT, scale, 1)
+    return scale, (width, height), baseline
+
+
 def _draw_one(image_hw3: Uint8Array, box_xyxy: list[float], label: str) -> None:
     height, width = image_hw3.shape[:2]
     line = max(1, round(height * _LINE_SHARE))
@@ -59,8 +82,7 @@ def _draw_one(image_hw3: Uint8Array, box_xyxy: list[float], label: str) -> None:
     right, bottom = max(left, right - 1), max(top, bottom - 1)
     cv2.rectangle(image_hw3, (left, top), (right, bottom), _DARK, 2 * line + 1)
     cv2.rectangle(image_hw3, (left, top), (right, bottom), BOX_COLOUR, line)
-    scale = cv2.getFontScaleFromHeight(_FONT, max(8, round(height * _TEXT_SHARE)), 1)
-    (text_width, text_height), baseline = cv2.getTextSize(label, _FONT, scale, 1)
+    scale, (text_width, text_height), baseline = _text_size(image_hw3, label)
     if text_width > _LABEL_BOX_RATIO * (right - left + 1):
         return
     label_height = text_height + baseline + 2

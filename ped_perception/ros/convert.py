@@ -140,6 +140,26 @@ def detection2d_array_from_detections(detections: Detections) -> Detection2DArra
     return DetectionsFiller().fill(detections)
 
 
+def detections_from_detection2d_array(message: Detection2DArray, camera: str,
+                                      source_hw: tuple[int, int]) -> Detections:
+    """
+    Read detections as this package publishes them, best first.
+
+    Args:
+        message: each detection with one result at least; the first is taken.
+        camera: name to give.
+        source_hw: height and width of the picture, which the message does not tell.
+    """
+    rows = [(detection.bbox.center.position.x, detection.bbox.center.position.y,
+             detection.bbox.size_x, detection.bbox.size_y,
+             detection.results[0].hypothesis.score) for detection in message.detections]
+    rows_n5 = np.asarray(rows, np.float32).reshape(-1, 5)
+    centres_n2, halves_n2 = rows_n5[:, :2], rows_n5[:, 2:4] / 2
+    return Detections(
+        camera, stamp_ns_from_time(message.header.stamp), message.header.frame_id, source_hw,
+        np.hstack([centres_n2 - halves_n2, centres_n2 + halves_n2]), rows_n5[:, 4].copy())
+
+
 class ImageFiller:
     """
     Writes pictures into one raw image message that is kept, whatever their size.

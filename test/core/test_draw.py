@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ped_perception.core.draw import BOX_COLOUR, draw_detections
+from ped_perception.core.draw import BOX_COLOUR, draw_caption, draw_detections
 from ped_perception.core.types import Detections
 import pytest
 
@@ -81,3 +81,13 @@ def test_far_people_get_a_box_without_a_score_that_would_hide_their_neighbours()
     drawn_hw3 = draw_detections(grey(), detections((300, 200, 306, 216)))
     _, columns = np.nonzero((drawn_hw3 != 128).any(axis=2))
     assert columns.max() - columns.min() < 15
+
+
+def test_a_caption_is_readable_and_leaves_the_rest_of_the_picture_alone():
+    image_hw3 = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    draw_caption(image_hw3, '3 pedestrians')
+    corner_hw3 = image_hw3[:30, :200]
+    assert corner_hw3.min() < 50
+    assert corner_hw3.max() > 200, 'no bright letters on the dark ground'
+    assert (image_hw3[40:] == 128).all()
+    assert (image_hw3[:, 300:] == 128).all()

@@ -77,6 +77,16 @@ def test_nobody_there_is_a_message_too():
     assert message.header.frame_id == 'front_optical'
 
 
+@pytest.mark.parametrize('count', [0, 3])
+def test_detections_come_back_from_their_message(count):
+    sent = detections(count)
+    message = convert.detection2d_array_from_detections(sent)
+    back = convert.detections_from_detection2d_array(message, sent.camera, sent.source_hw)
+    assert (back.stamp_ns, back.frame_id) == (sent.stamp_ns, sent.frame_id)
+    np.testing.assert_allclose(back.boxes_n4, sent.boxes_n4, atol=1e-4)
+    np.testing.assert_allclose(back.scores_n, sent.scores_n)
+
+
 def test_a_kept_message_shows_nothing_of_the_picture_before():
     filler = convert.DetectionsFiller()
     for index, count in enumerate([3, 0, 1, 5]):
