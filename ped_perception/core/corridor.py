@@ -1,0 +1,155 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Who comes into the vehicle's way, and when: geometry only.
+
+The vehicle keeps its speed and yaw rate, thus drives straight or on a circle, and sweeps a
+corridor. Pedestrians keep their velocity. Both are followed in the coordinates of the path,
+distance along it and offset to the left of it, in which the vehicle is a box that moves along
+an axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ped_perception.core.config import param
+from ped_perception.core.ground_motion import EgoMotion
+from ped_perception.core.types import BoolArray, Float64Array, read_only
+
+# Straighter than this is straight: a circle of 1000 km.
+_STRAIGHT_1_M = 1e-6
+_STANDING_M_S = 0.01
+
+
+@dataclass(frozen=True)
+class CorridorConfig:
+    """The vehicle's outline, and how far to look ahead."""
+
+    half_width_m: float = param(
+        1.3, "Half of the vehicle's width and the distance to keep at its sides.", unit='m',
+        minimum=0.1, maximum=10.0, dynamic=True)
+    front_m: float = param(
+        4.0, 'From base_link to the front bumper and the distance to keep before it.', unit='m',
+        minimum=0.0, maximum=30.0, dynamic=True)
+    rear_m: float = param(
+        1.0, 'From base_link to the rear bumper.', unit='m', minimum=0.0, maximum=30.0)
+    horizon_s: float = param(
+        6.0, 'Look this far ahead.', unit='s', minimum=0.1, maximum=30.0, dynamic=True)
+    step_s: float = param(
+        0.05, 'Look in steps of this length.', unit='s', minimum=0.01, maximum=0.5)
+    sigmas: float = param(
+        1.0, 'Pedestrians are taken to be larger by this many standard deviations of their '
+        'positions.', minimum=0.0, maximum=5.0, dynamic=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Conflicts:
+    """
+    What stands between the vehicle and each pedestrian.
+
+    Attributes:
+        time_s_t: float64[T], until he is within the vehicle's outline, 0 for now, infinite for
+            not within the time looked ahead, NaN for somebody without a position.
+        gap_m_t: float64[T], along the path from the front bumper to him now; negative beside or
+            behind the bumper; NaN without a position.
+        offset_m_t: float64[T], from the middle of the path now, positive to the left; NaN without
+            a position.
+        inside_t: bool[T], he is in the corridor now and not behind the front bumper's line.
+    """
+
+    time_s_t: Float64Array
+    gap_m_t: Float64Array
+    offset_m_t: Float64Array
+    inside_t: BoolArray
+
+    def __post_init__(self) -> None:
+        """Check that the arrays belong together."""
+        for name in ('time_s_t', 'gap_m_t', 'offset_m_t', 'inside_t'):
+            kind = np.bool_ if name == 'inside_t' else np.float64
+            object.__setattr__(self, name, read_only(
+                name, getattr(self, name), kind, (len(self.time_s_t),)))
+
+
+def conflicts_of(xy_t2: Float64Array, velocity_t2: Float64Array, cov_t22: Float64Array,
+                 ego: EgoMotion, config: CorridorConfig) -> Conflicts:
+    """
+    Find who comes into the vehicle's way.
+
+    Args:
+        xy_t2: float64[T, 2], positions in base_link in metres, NaN for unknown.
+        velocity_t2: float64[T, 2] in m/s over ground; relative velocities would count the
+            vehicle's motion twice.
+        cov_t22: float64[T, 2, 2] of the positions. The uncertainty of velocities is left out: it
+            would fill every corridor within seconds.
+        ego: motion of the vehicle; driving backwards sweeps the corridor behind it.
+        config: outline and times.
+    """
+    curvature_1_m = (ego.yaw_rate_rad_s / ego.speed_m_s
+                     if abs(ego.speed_m_s) > _STANDING_M_S else 0.0)
+    steps = round(config.horizon_s / config.step_s)
+    times_s_n = np.arange(steps + 1) * config.step_s
+    points_tn2 = xy_t2[:, None] + velocity_t2[:, None] * times_s_n[:, None]
+    with np.errstate(invalid='ignore'):
+        along_tn, offset_tn, normal_tn2 = path_coordinates(points_tn2, curvature_1_m)
+        across_tn, ahead_tn = _spreads(normal_tn2, cov_t22, config.sigmas)
+        relative_tn = along_tn - ego.speed_m_s * times_s_n
+        beside_tn = np.abs(offset_tn) <= config.half_width_m + across_tn
+        hit_tn = (beside_tn & (relative_tn <= config.front_m + ahead_tn)
+                  & (relative_tn >= -config.rear_m - ahead_tn))
+    time_s_t = np.where(hit_tn.any(axis=1), times_s_n[hit_tn.argmax(axis=1)], np.inf)
+    unknown_t = ~np.isfinite(along_tn[:, 0])
+    time_s_t[unknown_t] = np.nan
+    gap_m_t = along_tn[:, 0] - config.front_m
+    inside_t = beside_tn[:, 0] & (gap_m_t >= -ahead_tn[:, 0])
+    return Conflicts(time_s_t, gap_m_t, offset_tn[:, 0].copy(), inside_t)
+
+
+def path_coordinates(points_n2: Float64Array, curvature_1_m: float,
+                     ) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """
+    Express points in the coordinates of a path that starts along x at the origin.
+
+    Args:
+        points_n2: float64[..., 2] in metres.
+        curvature_1_m: positive to the left.
+
+    Returns:
+        Distance along the path [...], on a circle at most half of it to either side; offset to
+        the left [...]; and the unit vector to the left [..., 2] at each point.
+    """
+    x_n, y_n = points_n2[..., 0], points_n2[..., 1]
+    if abs(curvature_1_m) < _STRAIGHT_1_M:
+        return x_n, y_n, np.broadcast_to(np.array([0.0, 1.0]), points_n2.shape)
+    side, radius_m = np.sign(curvature_1_m), 1 / abs(curvature_1_m)
+    # From the point towards the centre of the circle, which lies at (0, side * radius).
+    inward_n = radius_m - side * y_n
+    distance_n = np.hypot(x_n, inward_n)
+    along_n = np.arctan2(x_n, inward_n) * radius_m
+    offset_n = side * (radius_m - distance_n)
+    safe_n = np.maximum(distance_n, 1e-9)
+    left_n2 = np.stack([-side * x_n / safe_n, inward_n / safe_n], axis=-1)
+    return along_n, offset_n, left_n2
+
+
+def _spreads(normal_tn2: Float64Array, cov_t22: Float64Array, sigmas: float,
+             ) -> tuple[Float64Array, Float64Array]:
+    """Give standard deviations across and along the path [T, N], times sigmas."""
+    x_tn, y_tn = normal_tn2[..., 0], normal_tn2[..., 1]
+    xx_t1, xy_t1, yy_t1 = (cov_t22[:, i, j, None] for i, j in ((0, 0), (0, 1), (1, 1)))
+    across_tn = x_tn ** 2 * xx_t1 + 2 * x_tn * y_tn * xy_t1 + y_tn ** 2 * yy_t1
+    along_tn = y_tn ** 2 * xx_t1 - 2 * x_tn * y_tn * xy_t1 + x_tn ** 2 * yy_t1
+    return sigmas * np.sqrt(across_tn), sigmas * np.sqrt(along_tn)

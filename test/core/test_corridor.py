@@ -1,0 +1,116 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Who comes into the vehicle's way, against arithmetic that fits on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+from ped_perception.core.corridor import conflicts_of, CorridorConfig, path_coordinates
+from ped_perception.core.ground_motion import EgoMotion, moved_points
+import pytest
+
+# Bumper 4 m ahead of base_link, 1 m to either side.
+OUTLINE = CorridorConfig(half_width_m=1.0, front_m=4.0, rear_m=1.0, horizon_s=6.0, step_s=0.05,
+                         sigmas=1.0)
+SURE = np.eye(2) * 1e-12
+
+
+def time_to(xy: Sequence[float], velocity: Sequence[float], speed: float, yaw_rate: float = 0.0,
+            cov_22: np.ndarray = SURE) -> float:
+    conflicts = conflicts_of(np.array([xy], float), np.array([velocity], float), cov_22[None],
+                             EgoMotion(speed, yaw_rate), OUTLINE)
+    return float(conflicts.time_s_t[0])
+
+
+@pytest.mark.parametrize(('why', 'xy', 'velocity', 'speed', 'time_s'), [
+    ('standing in the way: (24 - 4) / 10', (24, 0), (0, 0), 10, 2.0),
+    ('walking away at 2: (24 - 4) / (10 - 2)', (24, 0.5), (2, 0), 10, 2.5),
+    ('walking towards us: (24 - 4) / (10 + 2)', (24, 0.5), (-2, 0), 10, 20 / 12),
+    ('stands beside the corridor', (24, 1.2), (0, 0), 10, np.inf),
+    ('steps in before we are there: bumper at 2 s', (24, -3), (0, 1.5), 10, 2.0),
+    ('steps in late, into our side: 2.5 m at 1 m/s', (24, -3.5), (0, 1), 9, 2.5),
+    ('steps in when we have passed: 5 m at 1 m/s', (24, -6), (0, 1), 10, np.inf),
+    ('has crossed before we come: out after 2 m', (44, -1), (0, 2), 10, np.inf),
+    ('is in the outline now', (3, 0.5), (0, 0), 10, 0.0),
+    ('is behind us', (-5, 0), (0, 0), 10, np.inf),
+    ('runs into us from behind: 4 m at 6 - 4', (-5, 0), (6, 0), 4, 2.0),
+    ('we stand, he walks into us: 4 m at 1 m/s', (2, 5), (0, -1), 0, 4.0),
+    ('we back up: (10 - 1) / 3', (-10, 0), (0, 0), -3, 3.0),
+    ('further than we look: 96 / 10', (100, 0), (0, 0), 10, np.inf),
+])
+def test_time_to_collision_on_a_straight_path(
+        why: str, xy: tuple[float, float], velocity: tuple[float, float], speed: float,
+        time_s: float) -> None:
+    # The steps of the search round up, by no more than one.
+    got = time_to(xy, velocity, speed)
+    assert got == time_s or time_s - 1e-9 <= got <= time_s + 0.05 + 1e-9
+
+
+def test_a_bend_sweeps_its_inside_and_spares_what_lies_straight_ahead() -> None:
+    """Radius 20 m to the left: after a quarter of the circle we are at (20, 20)."""
+    on_path = (20 * np.sin(1.2), 20 - 20 * np.cos(1.2))
+    assert time_to(on_path, (0, 0), 10, 0.5) == pytest.approx((20 * 1.2 - 4) / 10, abs=0.06)
+    assert time_to((24, 0), (0, 0), 10, 0.5) == np.inf
+    mirrored = (on_path[0], -on_path[1])
+    assert time_to(mirrored, (0, 0), 10, -0.5) == time_to(on_path, (0, 0), 10, 0.5)
+    assert time_to(mirrored, (0, 0), 10, 0.5) == np.inf
+
+
+def test_uncertainty_makes_pedestrians_larger_in_the_direction_it_has() -> None:
+    wide, long = np.diag([1e-12, 0.25]), np.diag([4.0, 1e-12])
+    assert time_to((24, 1.4), (0, 0), 10) == np.inf
+    assert time_to((24, 1.4), (0, 0), 10, cov_22=wide) == pytest.approx(2.0, abs=0.051)
+    assert time_to((24, 1.4), (0, 0), 10, cov_22=long) == np.inf
+    assert time_to((24, 0), (0, 0), 10, cov_22=long) == pytest.approx(1.8, abs=0.051)
+
+
+def test_gap_and_offset_are_those_of_now() -> None:
+    conflicts = conflicts_of(
+        np.array([[24.0, 0.5], [24, 3], [2, 0.9], [np.nan, np.nan]]), np.zeros((4, 2)),
+        np.tile(SURE, (4, 1, 1)), EgoMotion(10.0, 0.0), OUTLINE)
+    np.testing.assert_allclose(conflicts.gap_m_t, [20, 20, -2, np.nan])
+    np.testing.assert_allclose(conflicts.offset_m_t, [0.5, 3, 0.9, np.nan])
+    assert conflicts.inside_t.tolist() == [True, False, False, False]
+    # Somebody without a position is not somebody who is not in the way.
+    assert np.isnan(conflicts.time_s_t).tolist() == [False, False, False, True]
+
+
+def test_nobody_is_in_nobodys_way() -> None:
+    none = conflicts_of(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2, 2)),
+                        EgoMotion(5.0, 0.0), OUTLINE)
+    assert len(none.time_s_t) == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(curvature=st.floats(-0.1, 0.1), along=st.floats(-25, 25), offset=st.floats(-5, 5))
+def test_path_coordinates_are_those_of_the_driven_path(
+        curvature: float, along: float, offset: float) -> None:
+    """Drive the path, step aside, and ask where that is."""
+    turn = curvature * along
+    chord = along * np.sinc(turn / 2 / np.pi)
+    left = np.array([-np.sin(turn), np.cos(turn)])
+    point_2 = chord * np.array([np.cos(turn / 2), np.sin(turn / 2)]) + offset * left
+    got_along, got_offset, left_2 = path_coordinates(point_2, curvature)
+    # Circles of more than 1000 km count as straight, which is wrong by less than a millimetre.
+    assert got_along == pytest.approx(along, abs=1e-3)
+    assert got_offset == pytest.approx(offset, abs=1e-3)
+    np.testing.assert_allclose(left_2, left, atol=1e-4)
+    # The filter moves base_link along the same circle.
+    there_12 = moved_points(point_2[None], EgoMotion(1.0, curvature), along)
+    np.testing.assert_allclose(there_12, [[0, offset]], atol=1e-6)
