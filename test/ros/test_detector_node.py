@@ -1,0 +1,276 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The detector node as a process, talked to over real DDS."""
+
+from __future__ import annotations
+
+import array
+import sys
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+import numpy as np
+from ped_perception.ros.convert import compressed_image_from_bgr, image_from_bgr
+from ped_perception.ros.qos import camera_publisher_qos
+import pytest
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from ros_peer import ros_peer
+from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Detection2DArray
+
+pytestmark = pytest.mark.ros
+
+DETECTIONS = '/ped_detector/camera/detections'
+NODE = [sys.executable, '-m', 'ped_perception.ros.detector_node', '--ros-args']
+# One small view in float32: these tests are about the node, not about finding everybody.
+SMALL = ['-p', 'network_size:=416x256', '-p', 'precision:=fp32', '-p', "views:=['whole']"]
+
+
+@pytest.fixture(scope='module')
+def street_hw3(root):
+    """
+    Give part of a frame of the shipped clip with several people in it.
+
+    It fits the 512 KB of shared memory that a publisher without our Fast DDS profile has.
+    """
+    video = cv2.VideoCapture(str(root / 'demo' / 'pets_street.mp4'))
+    for _ in range(60):
+        found, image_hw3 = video.read()
+    assert found
+    return np.ascontiguousarray(image_hw3[60:400, 200:660])
+
+
+class Rig:
+    """A running detector, a camera in the test process, and what came back."""
+
+    def __init__(self, peer, transport):
+        self.peer = peer
+        kind, topic = {'raw': (Image, '/camera/image_raw'),
+                       'compressed': (CompressedImage, '/camera/image_raw/compressed')}[transport]
+        self.publisher = peer.node.create_publisher(kind, topic, camera_publisher_qos())
+        peer.listen(Detection2DArray, DETECTIONS)
+        peer.listen(DiagnosticArray, '/diagnostics')
+        peer.matched(self.publisher)
+        peer.until(lambda: peer.node.count_publishers(DETECTIONS), 'the detections')
+
+    def send(self, message):
+        """Publish one message and wait until the node has answered or refused it."""
+        before = self.handled
+        self.publisher.publish(message)
+        self.peer.until(lambda: self.handled > before, 'the node to take the picture')
+
+    @property
+    def handled(self):
+        """Give the pictures processed or dropped, as the node counts them."""
+        values = self.values
+        return int(float(values.get('frames_processed', 0))
+                   + float(values.get('frames_dropped', 0)))
+
+    @property
+    def values(self):
+        """Give the newest key-values of the node's diagnostics."""
+        arrays = self.peer.received['/diagnostics']
+        return {entry.key: entry.value for entry in arrays[-1].status[0].values} if arrays else {}
+
+    @property
+    def detections(self):
+        """Give all detection messages so far."""
+        return self.peer.received[DETECTIONS]
+
+
+@pytest.fixture
+def rig(ros_domain, processes):
+    """Start the detector on one transport."""
+    peers = []
+
+    def start(transport, *extra):
+        processes.start([*NODE, *SMALL, '-p', 'diagnostics_period_s:=0.2', *extra],
+                        name='detector')
+        context = ros_peer(ros_domain)
+        peers.append(context)
+        return Rig(context.__enter__(), transport)
+
+    yield start
+    for context in peers:
+        context.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+def test_people_are_published_with_the_header_of_their_picture(rig, street_hw3, transport):
+    running = rig(transport)
+    build = {'raw': image_from_bgr, 'compressed': compressed_image_from_bgr}[transport]
+    running.send(build(street_hw3, 1_234_567_890_123, 'front_optical'))
+    running.send(build(np.full((200, 300, 3), 114, np.uint8), 1_300_000_000_000, 'other'))
+    seen, nobody = running.detections
+    assert (seen.header.stamp.sec, seen.header.stamp.nanosec) == (1234, 567_890_123)
+    assert seen.header.frame_id == 'front_optical'
+    assert len(seen.detections) >= 3
+    height, width = street_hw3.shape[:2]
+    for detection in seen.detections:
+        assert detection.header == seen.header
+        assert detection.results[0].hypothesis.class_id == 'pedestrian'
+        assert 0.4 <= detection.results[0].hypothesis.score <= 1
+        centre, box = detection.bbox.center.position, detection.bbox
+        assert 0 <= centre.x - box.size_x / 2 < centre.x + box.size_x / 2 <= width + 1e-3
+        assert 0 <= centre.y - box.size_y / 2 < centre.y + box.size_y / 2 <= height + 1e-3
+        assert box.size_y > box.size_x, 'people in this street are upright'
+    assert nobody.header.frame_id == 'other'
+    assert not nobody.detections, 'nobody there is a message too'
+
+
+def broken_images(street_hw3):
+    """Give bad messages, each with what the node's log must say of it."""
+    short = image_from_bgr(street_hw3, 1, 'f')
+    short.data = array.array('B', bytes(1000))
+    unknown = image_from_bgr(street_hw3, 1, 'f')
+    unknown.encoding = 'rgb7'
+    empty = Image(encoding='bgr8')
+    narrow = image_from_bgr(street_hw3, 1, 'f')
+    narrow.step = 10
+    return [(short, '1000'), (unknown, 'rgb7'), (empty, '0x0'), (narrow, 'step')]
+
+
+def test_a_bad_raw_image_costs_one_frame_and_is_explained(rig, processes, street_hw3):
+    running = rig('raw')
+    for number, (message, fragment) in enumerate(broken_images(street_hw3), start=1):
+        running.send(message)
+        assert float(running.values['frames_bad']) == number
+        status = running.peer.received['/diagnostics'][-1].status[0]
+        assert fragment in status.message
+    running.send(image_from_bgr(street_hw3, 5, 'f'))
+    assert len(running.detections) == 1
+    assert running.detections[0].detections
+    assert 'Skipped a picture of camera camera' in processes.output('detector')
+
+
+def test_a_truncated_jpeg_costs_one_frame(rig, street_hw3):
+    running = rig('compressed')
+    whole = compressed_image_from_bgr(street_hw3, 1, 'f')
+    cut = compressed_image_from_bgr(street_hw3, 2, 'f')
+    cut.data = whole.data[:len(whole.data) // 2]
+    running.send(cut)
+    running.send(whole)
+    assert len(running.detections) == 1
+    assert float(running.values['frames_bad']) == 1
+
+
+def test_annotated_pictures_only_for_those_who_listen(rig, street_hw3):
+    running = rig('raw')
+    running.send(image_from_bgr(street_hw3, 1, 'f'))
+    topic = '/ped_detector/camera/annotated'
+    running.peer.listen(Image, topic)
+    running.peer.listen(CompressedImage, f'{topic}/compressed')
+    running.peer.until(lambda: running.peer.node.count_subscribers(topic), 'matching')
+
+    def both_seen():
+        if not (running.peer.received[topic] and running.peer.received[f'{topic}/compressed']):
+            running.send(image_from_bgr(street_hw3, 2, 'f'))
+        return running.peer.received[topic] and running.peer.received[f'{topic}/compressed']
+
+    running.peer.until(both_seen, 'annotated pictures')
+    raw = running.peer.received[topic][-1]
+    drawn_hw3 = np.frombuffer(raw.data, np.uint8).reshape(raw.height, raw.width, 3)
+    assert drawn_hw3.shape == street_hw3.shape
+    assert 0.002 < np.mean(np.any(drawn_hw3 != street_hw3, axis=2)) < 0.3
+    assert (raw.header.stamp.nanosec, raw.header.frame_id) == (2, 'f')
+
+
+def test_a_threshold_can_be_changed_while_it_runs_and_nonsense_is_refused(rig, street_hw3):
+    running = rig('raw')
+    running.send(image_from_bgr(street_hw3, 1, 'f'))
+
+    def change(name, value):
+        request = SetParameters.Request(parameters=[Parameter(name=name, value=value)])
+        return running.peer.call(
+            SetParameters, '/ped_detector/set_parameters', request).results[0]
+
+    double = ParameterType.PARAMETER_DOUBLE
+    assert change('score_threshold', ParameterValue(type=double, double_value=1.0)).successful
+    running.send(image_from_bgr(street_hw3, 2, 'f'))
+    assert running.detections[0].detections
+    assert not running.detections[1].detections
+    assert not change('score_threshold', ParameterValue(type=double, double_value=7.0)).successful
+    text = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value='low')
+    refused = change('score_threshold', text)
+    assert not refused.successful
+    assert 'double' in refused.reason
+    text = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value='other')
+    assert not change('model', text).successful, 'the network is not changed while it runs'
+
+
+def test_lifecycle_by_request(rig, processes, street_hw3, ros_domain):
+    processes.start([*NODE, *SMALL, '-p', 'autostart:=false'], name='detector')
+    with ros_peer(ros_domain) as peer:
+        publisher = peer.node.create_publisher(Image, '/camera/image_raw', camera_publisher_qos())
+        peer.listen(Detection2DArray, DETECTIONS)
+
+        def change(transition):
+            return peer.call(ChangeState, '/ped_detector/change_state', ChangeState.Request(
+                transition=Transition(id=transition))).success
+
+        assert change(Transition.TRANSITION_CONFIGURE)
+        for _ in range(2):
+            assert change(Transition.TRANSITION_ACTIVATE)
+            peer.matched(publisher)
+            before = len(peer.received[DETECTIONS])
+
+            def answered(before=before):
+                publisher.publish(image_from_bgr(street_hw3, 1, 'f'))
+                return len(peer.received[DETECTIONS]) > before
+
+            peer.until(answered, 'detections')
+            assert change(Transition.TRANSITION_DEACTIVATE)
+            peer.until(lambda: publisher.get_subscription_count() == 0, 'it to stop listening')
+        assert change(Transition.TRANSITION_CLEANUP)
+        assert change(Transition.TRANSITION_CONFIGURE)
+        # rclpy 7 does not answer an invalid request; what counts is that the node lives on.
+        client = peer.node.create_client(ChangeState, '/ped_detector/change_state')
+        peer.until(client.service_is_ready, 'the service')
+        client.call_async(ChangeState.Request(
+            transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+        peer.until(lambda: 'Refused' in processes.output('detector'), 'the refusal')
+        assert change(Transition.TRANSITION_ACTIVATE)
+
+
+@pytest.mark.parametrize(('arguments', 'fragments', 'why'), [
+    (['-p', 'score_treshold:=0.5'], ['score_treshold', 'score_threshold'], 'a misspelt name'),
+    (['-p', 'score_threshold:=1.5'], ['score_threshold', '1.5', 'between'], 'out of range'),
+    (['-p', 'score_threshold:=high'], ['score_threshold', "'high'"], 'of the wrong type'),
+    (['-p', 'model:=nanodet_x'], ['nanodet_x', 'nanodet_g'], 'an unknown model'),
+    (['-p', 'model:=/missing.onnx'], ['/missing.onnx'], 'a missing file'),
+    (['-p', "views:=['middle']"], ['middle', 'whole'], 'an unknown view'),
+    (['-p', "cameras:=['a','a']"], ['cameras', 'once'], 'a camera named twice'),
+    (['-p', 'camera.transport:=udp'], ['camera.transport', 'compressed'], 'a wrong choice'),
+])
+def test_a_node_that_cannot_start_says_why_and_ends(
+        ros_domain, processes, arguments, fragments, why):
+    process = processes.start([*NODE, *arguments], name='detector')
+    assert process.wait(60) == 1, why
+    output = processes.output('detector')
+    for fragment in fragments:
+        assert fragment in output, why
+    assert 'Traceback' not in output
+
+
+def test_it_ends_cleanly_also_when_interrupted_twice(ros_domain, processes):
+    process = processes.start([*NODE, *SMALL], name='detector')
+    with ros_peer(ros_domain) as peer:
+        peer.until(lambda: peer.node.count_publishers(DETECTIONS), 'the node to start')
+    process.send_signal(2)
+    assert processes.interrupt(process) == 0
+    assert 'Traceback' not in processes.output('detector')
