@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import tempfile
 from types import TracebackType
 from typing import Any
 
@@ -33,6 +34,8 @@ from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates, Uint8Array
 
 _DTYPES = {'tensor(uint8)': 'uint8', 'tensor(float)': 'float32'}
+_INTEGER_CONVOLUTIONS = (b'QLinearConv', b'ConvInteger')
+_FLOAT_CONVOLUTIONS = (b'Conv', b'FusedConv')
 
 
 class OnnxRuntimeBackend:
@@ -57,6 +60,7 @@ class OnnxRuntimeBackend:
         try:
             self._session: Any = ort.InferenceSession(
                 str(graph), options, providers=['CPUExecutionProvider'])
+            precision = _precision(ort, graph, self._session)
         except Exception as error:  # its exceptions share no base class but Exception
             raise BackendError(f'ONNX Runtime cannot load {graph}: {error}. '
                                f'Make it anew with: ped_engine import') from error
@@ -66,7 +70,7 @@ class OnnxRuntimeBackend:
             {o.name: (_DTYPES.get(o.type, o.type), o.shape) for o in self._session.get_outputs()})
         self._batch_nhw3 = allocate_batch(max_batch, shape.network_hw)
         self._info = BackendInfo(
-            'onnxruntime', config.model, 'fp32', shape.network_hw, max_batch, shape.top_k,
+            'onnxruntime', config.model, precision, shape.network_hw, max_batch, shape.top_k,
             f'CPU, {config.threads or "all"} threads, ONNX Runtime {ort.__version__}')
 
     @property
@@ -103,3 +107,25 @@ class OnnxRuntimeBackend:
                  trace: TracebackType | None) -> None:
         """Close."""
         self.close()
+
+
+def _precision(ort: Any, graph: Path, session: Any) -> str:
+    """
+    Read back what the convolutions are computed in.
+
+    A quantised file says nothing: ONNX Runtime multiplies integers only where a convolution's
+    result is quantised at once, and computes the others in float32. So the graph it made is
+    looked at, in the encoding of an ONNX node's operator: field 4, length, name.
+    """
+    if session.get_modelmeta().custom_metadata_map.get('precision') != 'int8':
+        return 'fp32'
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        optimised = Path(folder) / 'optimised.onnx'
+        options.optimized_model_filepath = str(optimised)
+        ort.InferenceSession(str(graph), options, providers=['CPUExecutionProvider'])
+        data = optimised.read_bytes()
+    integer, single = (sum(data.count(b'\x22' + bytes([len(name)]) + name) for name in names)
+                       for names in (_INTEGER_CONVOLUTIONS, _FLOAT_CONVOLUTIONS))
+    return 'int8' if integer > single else 'fp32'

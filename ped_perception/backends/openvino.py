@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,7 +36,7 @@ from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates, Uint8Array
 
 _DTYPES = {'u8': 'uint8', 'f32': 'float32'}
-_PRECISIONS = {'f32': 'fp32', 'bf16': 'bf16'}
+_PRECISIONS = {'f32': 'fp32', 'f16': 'fp16', 'bf16': 'bf16', 'i8': 'int8', 'u8': 'int8'}
 
 
 class OpenVinoBackend:
@@ -60,14 +61,14 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise BackendError(f'OpenVINO cannot load {graph}: {error}. '
                                f'Make it anew with: ped_engine import') from error
-        hint = compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()
         threads = compiled.get_property('INFERENCE_NUM_THREADS')
         self._batch_nhw3 = allocate_batch(max_batch, shape.network_hw)
         self._boxes_nk4 = np.zeros((max_batch, shape.top_k, 4), np.float32)
         self._scores_nk = np.zeros((max_batch, shape.top_k), np.float32)
         self._requests = [self._bound_request(ov, compiled, slot) for slot in range(max_batch)]
         self._info = BackendInfo(
-            'openvino', config.model, _PRECISIONS[hint], shape.network_hw, max_batch, shape.top_k,
+            'openvino', config.model, _precision(compiled), shape.network_hw, max_batch,
+            shape.top_k,
             f'CPU, {threads} threads, OpenVINO {ov.get_version().split("-")[0]}')
 
     @property
@@ -122,6 +123,23 @@ def _io(ports: Any) -> dict[str, tuple[str, Shape]]:
         dims = [d.get_length() if d.is_static else str(d) for d in port.get_partial_shape()]
         described[port.get_any_name()] = (_DTYPES.get(kind, kind), dims)
     return described
+
+
+def _precision(compiled: Any) -> str:
+    """
+    Read back what the convolutions are computed in: the hint is only a wish.
+
+    Returns:
+        The precision of most of them; a graph without any has that of the hint.
+    """
+    counts: Counter[str] = Counter()
+    for operation in compiled.get_runtime_model().get_ops():
+        facts = operation.get_rt_info()
+        if facts['layerType'].astype(str) == 'Convolution':
+            counts[facts['runtimePrecision'].astype(str)] += 1
+    kind = (counts.most_common(1)[0][0] if counts
+            else compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name())
+    return _PRECISIONS.get(kind, kind)
 
 
 def _properties(core: Any, config: BackendConfig) -> dict[str, object]:

@@ -1,0 +1,302 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Do two ways to compute a network agree? Measured on pictures, refused when they do not.
+
+A faster arithmetic (bf16, fp16, int8) or another runtime is used only after this: it finds the
+pedestrians that the float32 graph finds and no others, in the same places, with the same
+scores. Both sides must run on the runtime that will use them: a file that is right in one can
+be garbage in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from ped_perception.core.detections import detections_from_candidates, intersections
+from ped_perception.core.errors import ModelError
+from ped_perception.core.pipeline import Backend
+from ped_perception.core.types import Detections, Float32Array, Frame, Uint8Array
+from ped_perception.core.views import place_view, specs_from_texts, ViewSpec, write_view
+
+VIEWS = ('whole', 'whole@0.65')
+CONFIDENT = 0.4         # the score of a pedestrian that must be found by both
+PLAUSIBLE = 0.2         # the score at which the other side has found it, too
+LOWEST = 0.05           # what counts for average precision
+NMS_IOU = 0.5
+SAME_IOU = 0.5          # two boxes are one pedestrian
+FEWEST_BOXES = 20       # fewer say nothing about the 5 % that matter
+AP_IOUS = tuple(np.arange(0.5, 1.0, 0.05).round(2).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPicture:
+    """
+    A picture, and the pedestrians in it where somebody marked them.
+
+    Attributes:
+        image_hw3: uint8[H, W, 3] BGR.
+        boxes_m4: float32[M, 4] xyxy, pixels of the picture; None: nobody marked them.
+    """
+
+    image_hw3: Uint8Array
+    boxes_m4: Float32Array | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """
+    How well a candidate agrees with a reference. Pixels are those of the network input.
+
+    Attributes:
+        reference, candidate: precision and runtime, as read back from them.
+        pictures: number of pictures seen, each through all views.
+        boxes: confident pedestrians of the reference.
+        found: share of them that the candidate finds.
+        confirmed: share of the candidate's confident pedestrians that the reference finds.
+        shift_px_p50, shift_px_p95, shift_px_p99, shift_px_max: by how much the side of a found
+            box moves that moves most; percentiles over the boxes.
+        score_shift_p95, score_shift_max: by how much its score changes.
+        reference_ap, candidate_ap: average precision at IoU 0.50:0.95 in percent, where
+            pictures have labels.
+    """
+
+    reference: str
+    candidate: str
+    pictures: int
+    boxes: int
+    found: float
+    confirmed: float
+    shift_px_p50: float
+    shift_px_p95: float
+    shift_px_p99: float
+    shift_px_max: float
+    score_shift_p95: float
+    score_shift_max: float
+    reference_ap: float | None = None
+    candidate_ap: float | None = None
+
+    def __str__(self) -> str:
+        text = (f'{self.candidate} against {self.reference} on {self.pictures} pictures: '
+                f'{self.found:.1%} of {self.boxes} pedestrians found, {self.confirmed:.1%} '
+                f'confirmed; boxes move {self.shift_px_p50:.2f} px in the median, '
+                f'{self.shift_px_p95:.2f} px at 95 %, {self.shift_px_max:.1f} px at most; '
+                f'scores {self.score_shift_p95:.3f} at 95 %, {self.score_shift_max:.3f} at most')
+        if self.reference_ap is not None and self.candidate_ap is not None:
+            text += f'; AP {self.reference_ap:.1f} becomes {self.candidate_ap:.1f}'
+        return text
+
+    def figures(self) -> dict[str, float | str]:
+        """Give what is known by name, rounded, as manifests and models.toml keep it."""
+        return {key: round(value, 4) if isinstance(value, float) else value
+                for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The worst agreement that is accepted; attributes as in :class:`Agreement`."""
+
+    found: float
+    confirmed: float
+    shift_px_p95: float
+    shift_px_p99: float
+    score_shift_p95: float
+    ap_loss: float
+
+
+# fp16: what float32 graphs differ by between runtimes, and little more; bf16 has 8 bits of
+# mantissa. int8: a sound quantisation of the shipped model keeps half of each tolerance free.
+TOLERANCES = {
+    'fp32': Tolerance(0.995, 0.995, 0.1, 0.2, 0.002, 0.1),
+    'fp16': Tolerance(0.99, 0.99, 0.4, 0.5, 0.01, 0.3),
+    'bf16': Tolerance(0.97, 0.97, 2.0, 4.0, 0.04, 0.5),
+    'int8': Tolerance(0.95, 0.95, 4.0, 10.0, 0.1, 1.2),
+}
+
+
+def measure(reference: Backend, candidate: Backend, pictures: Iterable[LabelledPicture], *,
+            views: Sequence[str] = VIEWS, progress: Callable[[], object] = lambda: None,
+            ) -> Agreement:
+    """
+    Compare what two backends find.
+
+    Args:
+        reference: usually the float32 graph; it is the truth here.
+        candidate: of the same input size.
+        pictures: of any sizes, with people; read once.
+        views: of ``core.views``, through which the pictures are seen.
+        progress: called after every picture.
+
+    Raises:
+        ModelError: the input sizes differ.
+        BackendError: an inference failed.
+    """
+    network_hw = reference.info.network_hw
+    if candidate.info.network_hw != network_hw:
+        raise ModelError(f'Networks of different input sizes (height, width) cannot be compared: '
+                         f'{network_hw} and {candidate.info.network_hw}.')
+    specs = specs_from_texts(views)
+    pairs, labels, count = [], [], 0
+    for picture in pictures:
+        for spec in specs:
+            image_hw3, boxes_m4 = _seen(picture, spec, network_hw)
+            pairs.append((_detect(reference, image_hw3), _detect(candidate, image_hw3)))
+            labels.append(boxes_m4)
+        count += 1
+        progress()
+    return _summary(_name(reference), _name(candidate), count, pairs, labels)
+
+
+def refuse(agreement: Agreement, tolerance: Tolerance, remedy: str) -> None:
+    """
+    Raise when an agreement is worse than tolerated.
+
+    Args:
+        agreement: as measured.
+        tolerance: one of ``TOLERANCES``, or one's own.
+        remedy: what to do then, a sentence for the message.
+
+    Raises:
+        ModelError: with the figures, the tolerances they break and the remedy; also when there
+            were too few pedestrians to tell.
+    """
+    if agreement.boxes < FEWEST_BOXES:
+        raise ModelError(
+            f'{agreement.reference} finds {agreement.boxes} pedestrians in {agreement.pictures} '
+            f'pictures; at least {FEWEST_BOXES} are needed to judge {agreement.candidate}. Give '
+            'more pictures with people.')
+    broken = [f'{name} {getattr(agreement, name):.1%} is below {getattr(tolerance, name):.1%}'
+              for name in ('found', 'confirmed')
+              if not getattr(agreement, name) >= getattr(tolerance, name)]
+    broken += [f'{name} {getattr(agreement, name):.3g} is above {getattr(tolerance, name):.3g}'
+               for name in ('shift_px_p95', 'shift_px_p99', 'score_shift_p95')
+               if not getattr(agreement, name) <= getattr(tolerance, name)]
+    if agreement.reference_ap is not None and agreement.candidate_ap is not None:
+        loss = agreement.reference_ap - agreement.candidate_ap
+        if not loss <= tolerance.ap_loss:
+            broken.append(f'AP falls by {loss:.1f}, more than {tolerance.ap_loss:.1f}')
+    if broken:
+        raise ModelError(f'Refused: {agreement}. {"; ".join(broken)}. {remedy}')
+
+
+def average_precision(found: Sequence[tuple[Float32Array, Float32Array]],
+                      labels: Sequence[Float32Array], iou: float) -> float:
+    """
+    Average precision over many pictures, in percent, with 101 points of recall as COCO has it.
+
+    Args:
+        found: boxes float32[N, 4] and scores float32[N] of every picture, best first.
+        labels: float32[M, 4] of every picture.
+        iou: smallest overlap that counts.
+    """
+    scores = np.concatenate([scores_n for _, scores_n in found])
+    hits = np.concatenate([_partners(boxes_n4, boxes_m4, iou) >= 0
+                           for (boxes_n4, _), boxes_m4 in zip(found, labels, strict=True)])
+    total = sum(len(boxes_m4) for boxes_m4 in labels)
+    if not total or not len(scores):
+        return 0.0
+    right = np.cumsum(hits[np.argsort(-scores, kind='stable')])
+    precision = right / np.arange(1, len(right) + 1)
+    best_later = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    at = np.searchsorted(right / total, np.linspace(0, 1, 101))
+    return float(100 * best_later[at].mean())
+
+
+def _seen(picture: LabelledPicture, spec: ViewSpec,
+          network_hw: tuple[int, int]) -> tuple[Uint8Array, Float32Array | None]:
+    """Give a picture, and its labels, as the network sees them."""
+    height, width = picture.image_hw3.shape[:2]
+    view = place_view(spec, (height, width), network_hw)
+    image_hw3 = np.empty((*network_hw, 3), np.uint8)
+    write_view(picture.image_hw3, view, image_hw3)
+    if picture.boxes_m4 is None:
+        return image_hw3, None
+    moved = picture.boxes_m4 - np.array(view.crop_xyxy[:2] * 2, np.float32)
+    return image_hw3, (moved * np.array(view.scale_xy * 2, np.float32)
+                       + np.array(view.pad_xy * 2, np.float32))
+
+
+def _detect(backend: Backend, image_hw3: Uint8Array) -> Detections:
+    """Find pedestrians in a picture of the network's own size, in its pixels."""
+    backend.batch_nhw3[0] = image_hw3
+    frame = Frame('agreement', 0, '', image_hw3)
+    view = place_view(ViewSpec(), frame.source_hw, frame.source_hw)
+    return detections_from_candidates(
+        frame, backend.infer(1), range(1), [view], score_threshold=LOWEST, nms_iou=NMS_IOU)
+
+
+def _partners(boxes_n4: Float32Array, boxes_m4: Float32Array, iou: float) -> NDArray[np.intp]:
+    """Give every box, best first, the free box it overlaps most: its index, or -1."""
+    partner_n = np.full(len(boxes_n4), -1, np.intp)
+    if not len(boxes_m4):
+        return partner_n
+    inter_nm = intersections(boxes_n4, boxes_m4)
+    area_n, area_m = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+                      for boxes in (boxes_n4, boxes_m4))
+    iou_nm = inter_nm / (area_n[:, None] + area_m[None, :] - inter_nm)
+    for index in range(len(boxes_n4)):
+        best = int(iou_nm[index].argmax())
+        if iou_nm[index, best] >= iou:
+            partner_n[index] = best
+            iou_nm[:, best] = -1.0
+    return partner_n
+
+
+def _shared(ours: Detections, theirs: Detections) -> tuple[int, Float32Array, Float32Array]:
+    """Count our confident boxes; give the shifts in px and score of those they find, too."""
+    count = int(np.count_nonzero(ours.scores_n >= CONFIDENT))
+    plausible = int(np.count_nonzero(theirs.scores_n >= PLAUSIBLE))
+    partner_n = _partners(ours.boxes_n4[:count], theirs.boxes_n4[:plausible], SAME_IOU)
+    mine, other = np.nonzero(partner_n >= 0)[0], partner_n[partner_n >= 0]
+    shift = np.abs(ours.boxes_n4[mine] - theirs.boxes_n4[other]).max(axis=1)
+    return count, shift, np.abs(ours.scores_n[mine] - theirs.scores_n[other])
+
+
+def _summary(reference: str, candidate: str, pictures: int,
+             pairs: Sequence[tuple[Detections, Detections]],
+             labels: Sequence[Float32Array | None]) -> Agreement:
+    forth = [_shared(ours, theirs) for ours, theirs in pairs]
+    back = [_shared(theirs, ours) for ours, theirs in pairs]
+    boxes, confident = (sum(count for count, _, _ in side) for side in (forth, back))
+    shifts, scores = (np.concatenate([np.zeros(0, np.float32), *(row[part] for row in forth)])
+                      for part in (1, 2))
+    confirmed = sum(len(shift) for _, shift, _ in back)
+    precisions: list[float | None] = [None, None]
+    known = [index for index, boxes_m4 in enumerate(labels) if boxes_m4 is not None]
+    if known:
+        truth = [boxes_m4 for boxes_m4 in labels if boxes_m4 is not None]
+        for side in (0, 1):
+            found = [(pairs[index][side].boxes_n4, pairs[index][side].scores_n)
+                     for index in known]
+            precisions[side] = float(np.mean([average_precision(found, truth, iou)
+                                              for iou in AP_IOUS]))
+    return Agreement(
+        reference, candidate, pictures, boxes, len(shifts) / max(boxes, 1),
+        confirmed / max(confident, 1),
+        *(_percentile(shifts, share) for share in (50, 95, 99, 100)),
+        *(_percentile(scores, share) for share in (95, 100)), *precisions)
+
+
+def _percentile(values: Float32Array, share: int) -> float:
+    """Nothing found is no agreement: its shifts are infinite, not zero."""
+    return float(np.percentile(values, share)) if len(values) else math.inf
+
+
+def _name(backend: Backend) -> str:
+    return f'{backend.info.model} {backend.info.precision} in {backend.info.backend}'
