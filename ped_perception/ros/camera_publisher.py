@@ -138,7 +138,8 @@ class CameraPublisher:
         if self._size_hw is None or image_hw3.shape[:2] == self._size_hw:
             return image_hw3
         if self._scaled is None:
-            self._scaled = np.empty((*self._size_hw, 3), np.uint8)
+            room = None if self._compressed else self._filler.room(*self._size_hw)
+            self._scaled = np.empty((*self._size_hw, 3), np.uint8) if room is None else room
         # Areas average when pictures shrink; anything else would alias thin people away.
         shrinks = self._size_hw[0] < image_hw3.shape[0]
         cv2.resize(image_hw3, self._size_hw[::-1], dst=self._scaled,

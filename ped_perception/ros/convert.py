@@ -196,6 +196,19 @@ class ImageFiller:
         self._message.step = step
         return self._with_data(rows, stamp_ns)
 
+    def room(self, height: int, width: int) -> Uint8Array | None:
+        """
+        Give the memory of the message's picture, to draw into it what is then filled in.
+
+        It saves copying a picture that has to be made anyway.
+
+        Returns:
+            uint8[height, width, 3] BGR, valid until a picture of another size is filled in; None
+            where the encoding stores pictures in another way.
+        """
+        return self._data_of(height * width * 3).reshape(height, width, 3) \
+            if self._encoding == 'bgr8' else None
+
     def fill_recorded(self, picture: RawPicture, stamp_ns: int) -> Image:
         """
         Give the message of a recorded picture as it was recorded, in its own encoding.
@@ -212,10 +225,16 @@ class ImageFiller:
     def _with_data(self, data: Uint8Array, stamp_ns: int) -> Image:
         message = self._message
         message.header = header_from_stamp(stamp_ns, self._frame_id)
-        if len(message.data) != data.size:
-            message.data = array.array('B', bytes(data.size))
-        np.copyto(np.frombuffer(message.data, np.uint8).reshape(data.shape), data)
+        kept = self._data_of(data.size).reshape(data.shape)
+        # Drawn into room(): it is there already.
+        if not np.may_share_memory(kept, data):
+            np.copyto(kept, data)
         return message
+
+    def _data_of(self, size: int) -> Uint8Array:
+        if len(self._message.data) != size:
+            self._message.data = array.array('B', bytes(size))
+        return np.frombuffer(self._message.data, np.uint8)
 
 
 @functools.cache

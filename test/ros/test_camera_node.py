@@ -253,11 +253,16 @@ def test_what_cannot_be_played_ends_with_a_message(tmp_path, camera, parameters,
     assert 'Traceback' not in camera.output
 
 
-def test_reader_that_finds_a_bad_picture_goes_on(tmp_path, camera, ros_domain):
+def test_first_picture_reaches_a_subscriber_that_comes_late(tmp_path, camera, ros_domain):
     (tmp_path / '0.png').write_text('no picture')
     cv2.imwrite(str(tmp_path / '1.png'), picture(1))
+    process = camera.start(source=tmp_path)
+    while 'Waiting for 1 subscriber(s) of /camera/image_raw' not in camera.output:
+        assert process.poll() is None
+        time.sleep(0.05)
     with listening(ros_domain, {'/camera/image_raw': Image}) as listener:
-        output = camera.play(listener, source=tmp_path)
+        listener.hear_until(lambda: process.poll() is not None)
         assert len(listener.messages['/camera/image_raw']) == 1
-    assert 'Published 1 frames' in output
-    assert '1 undecodable' in output
+    assert process.returncode == 0
+    assert 'Published 1 frames' in camera.output
+    assert '1 undecodable' in camera.output

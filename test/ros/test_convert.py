@@ -181,3 +181,20 @@ def test_camera_info_without_a_calibration_is_zero_as_ros_has_it():
     message = convert.camera_info_from_intrinsics((480, 640), 0, '')
     assert not np.any(message.k)
     assert len(message.d) == 0
+
+
+def test_picture_drawn_into_the_message_is_not_copied():
+    filler = convert.ImageFiller()
+    room_hw3 = filler.room(6, 10)
+    room_hw3[:] = picture()
+    message = filler.fill(room_hw3, STAMP_NS)
+    np.testing.assert_array_equal(np.frombuffer(message.data, np.uint8), picture().ravel())
+    room_hw3[0, 0] = 0
+    assert list(message.data[:3]) == [0, 0, 0]
+    # A picture of another size takes other memory; the old room is still a good picture.
+    filler.fill(picture(4, 10), STAMP_NS)
+    message = filler.fill(room_hw3, STAMP_NS)
+    assert list(message.data[:3]) == [0, 0, 0]
+    assert (message.height, message.width, message.step) == (6, 10, 30)
+    # Other encodings are written, not drawn.
+    assert convert.ImageFiller('rgb8').room(6, 10) is None
