@@ -26,10 +26,11 @@ import importlib.util
 from pathlib import Path
 
 from ped_perception.backends.config import BackendConfig
+from ped_perception.backends.cpu import has_fast_int8
 from ped_perception.core.config import size_hw_from_text
 from ped_perception.core.errors import BackendError
 from ped_perception.core.pipeline import Backend
-from ped_perception.engine.models import typed_graph
+from ped_perception.engine.models import has_int8, typed_graph
 
 __all__ = ['BackendConfig', 'choose_backend', 'open_backend', 'open_graph']
 
@@ -86,8 +87,16 @@ def open_backend(config: BackendConfig, max_batch: int) -> Backend:
         BackendError: the runtime refuses the graph or cannot do what is asked.
         MissingExtraError: the runtime is not installed.
     """
+    return open_graph(_graph(config), config, max_batch)
+
+
+def _graph(config: BackendConfig) -> Path:
+    """Give the typed graph for a CPU in the precision asked for, making it where it is not."""
     size_hw = size_hw_from_text(config.network_size)
-    return open_graph(typed_graph(config.model, size_hw), config, max_batch)
+    gains = config.precision == 'auto' and has_fast_int8()
+    if config.precision == 'int8' or (gains and has_int8(config.model, size_hw, 'cpu')):
+        return typed_graph(config.model, size_hw, precision='int8', runtime='cpu')
+    return typed_graph(config.model, size_hw)
 
 
 def open_graph(graph: Path, config: BackendConfig, max_batch: int) -> Backend:

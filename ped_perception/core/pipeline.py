@@ -99,7 +99,7 @@ class DetectorConfig:
     """What is done with a picture, apart from running the network."""
 
     views: tuple[str, ...] = param(
-        ('whole',), "What each slot of the batch sees of a picture: 'whole', 'whole@0.65' "
+        ('whole', 'whole@0.65'), "What each slot of the batch sees of a picture: 'whole', 'whole@0.65' "
         "(filling 65 % of the slot), or a region 'left,top,right,bottom' in fractions.")
     score_threshold: float = param(
         0.4, 'Smallest score of a published detection.', minimum=0.01, maximum=1.0, dynamic=True)

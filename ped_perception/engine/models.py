@@ -144,6 +144,18 @@ def typed_graph(name_or_path: str | Path, size_hw: tuple[int, int], *,
     return shipped
 
 
+def has_int8(name_or_path: str | Path, size_hw: tuple[int, int], runtime: Runtime) -> bool:
+    """
+    Tell whether ``typed_graph`` can give an INT8 graph without making one.
+
+    Raises:
+        ModelError: the model is unknown, or a file of it is damaged.
+    """
+    source = resolve(name_or_path)
+    return (cached_path(source, size_hw, 'int8', NOTHING_SAID, runtime=runtime).is_file()
+            or find_prebuilt(source.name, size_hw, 'int8', runtime) is not None)
+
+
 def cached_path(source: SourceModel, size_hw: tuple[int, int], precision: GraphPrecision,
                 options: ImportOptions, cache_dir: Path | None = None,
                 runtime: Runtime = 'cpu') -> Path:
