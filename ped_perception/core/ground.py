@@ -148,11 +148,12 @@ def _placed(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, ranges: Ranges,
     by_range_kt = -edge_t ** 2 * (share_t * ranges.foot_kt + (1 - share_t) * ranges.height_kt)
     by_range_kt[AHEAD] += 1
     unsure_t = (edge_t ** 2 * gap_t) ** 2 + _UNIFORM * stretch_t ** 2
-    noise_t22 = _covariance(by_range_kt, ranges.bearing_kt, noise_kt, 0.0, range_t, bearing_t)
-    cov_t22 = noise_t22 + _covariance(
-        by_range_kt, ranges.bearing_kt, lasting_kt, unsure_t, range_t, bearing_t)
     outward_t2 = np.stack([np.cos(bearing_t), np.sin(bearing_t)], axis=1)
     xy_t2 = centre_3[:2] + range_t[:, None] * outward_t2
+    noise_t22, cov_t22 = _covariances(
+        by_range_kt, ranges.bearing_kt * range_t, np.stack([noise_kt, lasting_kt]), outward_t2)
+    cov_t22 += noise_t22 + unsure_t[:, None, None] * (
+        outward_t2[:, :, None] * outward_t2[:, None, :])
     # What is not seen of somebody is as tall as people are.
     heights_t = np.where(cut.top_t | cut.bottom_t | hidden_t, config.person_height_m,
                          edge_t * (ranges.q_head_t - ranges.q_foot_t) + ahead_m * ranges.q_head_t)
@@ -201,7 +202,7 @@ def _nearest(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, reason_t: Uint8A
     """Give the nearest possible range of those whose feet are not seen, NaN for all others."""
     farthest_t: Float64Array = np.full(len(boxes_t4), -np.inf)
     reachable_t = (reason_t < GroundReason.ABOVE_HORIZON) & ~cut.bottom_t
-    cover_p, hidden_p = np.nonzero(_covers(boxes_t4))
+    cover_p, hidden_p = np.divmod(np.flatnonzero(_covers(boxes_t4)), max(1, len(boxes_t4)))
     cover_p, hidden_p = cover_p[reachable_t[cover_p]], hidden_p[reachable_t[cover_p]]
     # Who hides behind several is behind the farthest of them.
     np.maximum.at(farthest_t, hidden_p, range_t[cover_p])
@@ -215,7 +216,8 @@ def _nearest(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, reason_t: Uint8A
 
 def _covers(boxes_t4: Float64Array) -> BoolArray:
     """Tell bool[T, T] whether the first box covers the feet of the second."""
-    x1_t, y1_t, x2_t, y2_t = boxes_t4.T
+    # Half the bytes are half the time for all pairs, and tracks have no more digits.
+    x1_t, y1_t, x2_t, y2_t = np.ascontiguousarray(boxes_t4.T, np.float32)
     width_t, slack_t = x2_t - x1_t, 0.03 * (y2_t - y1_t)
     # The feet are in the middle half of the lower edge; more than half of that is covered.
     covers_tt: BoolArray = x2_t[:, None] > x1_t + 0.55 * width_t
@@ -227,20 +229,29 @@ def _covers(boxes_t4: Float64Array) -> BoolArray:
     return covers_tt
 
 
-def _covariance(by_range_kt: Float64Array, by_bearing_kt: Float64Array, variance_kt: Float64Array,
-                extra_t: Float64Array | float, range_t: Float64Array, bearing_t: Float64Array,
-                ) -> Float64Array:
-    """Turn variances of the sources into covariances [T, 2, 2] in base_link."""
-    weighted_kt = by_range_kt * variance_kt
-    along_t = (by_range_kt * weighted_kt).sum(axis=0) + extra_t
-    mixed_t = (by_bearing_kt * weighted_kt).sum(axis=0) * range_t
-    across_t = (by_bearing_kt ** 2 * variance_kt).sum(axis=0) * range_t ** 2
-    cos_t, sin_t = np.cos(bearing_t), np.sin(bearing_t)
-    cov_t22: Float64Array = np.empty((len(range_t), 2, 2))
-    cov_t22[:, 0, 0] = (cos_t ** 2 * along_t - 2 * cos_t * sin_t * mixed_t
-                        + sin_t ** 2 * across_t + _FLOOR_M2)
-    cov_t22[:, 1, 1] = (sin_t ** 2 * along_t + 2 * cos_t * sin_t * mixed_t
-                        + cos_t ** 2 * across_t + _FLOOR_M2)
-    cov_t22[:, 0, 1] = cos_t * sin_t * (along_t - across_t) + (cos_t ** 2 - sin_t ** 2) * mixed_t
-    cov_t22[:, 1, 0] = cov_t22[:, 0, 1]
-    return cov_t22
+def _covariances(ahead_kt: Float64Array, aside_kt: Float64Array, variances_skt: Float64Array,
+                 outward_t2: Float64Array) -> Float64Array:
+    """
+    Turn variances of the sources into covariances in base_link.
+
+    Args:
+        ahead_kt: float64[10, T], what each source moves along the ray, in metres.
+        aside_kt: float64[10, T], the same across it to the left.
+        variances_skt: float64[S, 10, T], any number of sets of variances.
+        outward_t2: float64[T, 2], unit vectors along the rays.
+
+    Returns:
+        float64[S, T, 2, 2].
+    """
+    ahead_skt = ahead_kt * variances_skt
+    along_st, mixed_st = (ahead_skt * ahead_kt).sum(axis=1), (ahead_skt * aside_kt).sum(axis=1)
+    across_st = (aside_kt * aside_kt * variances_skt).sum(axis=1)
+    cos_t, sin_t = outward_t2.T
+    cos2_t, sin2_t, both_t = cos_t * cos_t, sin_t * sin_t, cos_t * sin_t
+    cov_st22: Float64Array = np.empty((*along_st.shape, 2, 2))
+    turned_st = 2 * both_t * mixed_st
+    cov_st22[..., 0, 0] = cos2_t * along_st + sin2_t * across_st - turned_st + _FLOOR_M2
+    cov_st22[..., 1, 1] = sin2_t * along_st + cos2_t * across_st + turned_st + _FLOOR_M2
+    cov_st22[..., 0, 1] = both_t * (along_st - across_st) + (cos2_t - sin2_t) * mixed_st
+    cov_st22[..., 1, 0] = cov_st22[..., 0, 1]
+    return cov_st22

@@ -201,15 +201,17 @@ def _distorted(x_n: Float64Array, y_n: Float64Array, coefficients_k: Float64Arra
         slope_n = (slope_n - above_n / below_n * (k4 + rr_n * (2 * k5 + rr_n * 3 * k6))) / below_n
     gain_n, slope_n = above_n / below_n, 2 * slope_n
     mixed_n = xy_n * slope_n + 2 * (p1 * x_n + p2 * y_n)
-    prism_x_n, prism_y_n = 2 * (s1 + 2 * s2 * rr_n), 2 * (s3 + 2 * s4 * rr_n)
-    image_x_n = (x_n * gain_n + 2 * p1 * xy_n + p2 * (rr_n + 2 * x_n * x_n)
-                 + rr_n * (s1 + s2 * rr_n))
-    image_y_n = (y_n * gain_n + 2 * p2 * xy_n + p1 * (rr_n + 2 * y_n * y_n)
-                 + rr_n * (s3 + s4 * rr_n))
-    slopes = (gain_n + x_n * x_n * slope_n + 2 * p1 * y_n + 6 * p2 * x_n + x_n * prism_x_n,
-              mixed_n + y_n * prism_x_n, mixed_n + x_n * prism_y_n,
-              gain_n + y_n * y_n * slope_n + 6 * p1 * y_n + 2 * p2 * x_n + y_n * prism_y_n)
-    return cast(Float64Array, image_x_n), cast(Float64Array, image_y_n), slopes
+    image_x_n = x_n * gain_n + 2 * p1 * xy_n + p2 * (rr_n + 2 * x_n * x_n)
+    image_y_n = y_n * gain_n + 2 * p2 * xy_n + p1 * (rr_n + 2 * y_n * y_n)
+    slopes = [gain_n + x_n * x_n * slope_n + 2 * p1 * y_n + 6 * p2 * x_n, mixed_n, mixed_n,
+              gain_n + y_n * y_n * slope_n + 6 * p1 * y_n + 2 * p2 * x_n]
+    if s1 or s2 or s3 or s4:
+        image_x_n, image_y_n = (image_x_n + rr_n * (s1 + s2 * rr_n),
+                                image_y_n + rr_n * (s3 + s4 * rr_n))
+        by_x_n, by_y_n = 2 * (s1 + 2 * s2 * rr_n), 2 * (s3 + 2 * s4 * rr_n)
+        slopes = [slope + side_n * prism_n for slope, side_n, prism_n in zip(
+            slopes, (x_n, y_n, x_n, y_n), (by_x_n, by_x_n, by_y_n, by_y_n), strict=True)]
+    return cast(Float64Array, image_x_n), cast(Float64Array, image_y_n), tuple(slopes)
 
 
 def _fisheye_radius(angle_n: Float64Array, coefficients_k: Float64Array) -> Float64Array:

@@ -48,7 +48,8 @@ def test_tilt_widens_the_band() -> None:
 
 
 @pytest.mark.parametrize(('why', 'mounting', 'network_hw', 'crop'), [
-    ('level: the middle of the band is row 386', {'xyz': (0, 0, 1.5)}, (200, 640), (320, 286, 960, 486)),
+    ('level: the middle of the band is row 386', {'xyz': (0, 0, 1.5)}, (200, 640),
+     (320, 286, 960, 486)),
     ('heading at column 483', {'xyz': (0, 0, 1.5), 'yaw_deg': -9.9}, (200, 640),
      (163, 286, 803, 486)),
     ('heading near the border: the view stays inside', {'xyz': (0, 0, 1.5), 'yaw_deg': 30},
