@@ -102,7 +102,7 @@ class DetectorConfig:
         ('whole', 'whole@0.65'), "What each slot of the batch sees of a picture: 'whole', 'whole@0.65' "
         "(filling 65 % of the slot), or a region 'left,top,right,bottom' in fractions.")
     score_threshold: float = param(
-        0.4, 'Smallest score of a published detection.', minimum=0.01, maximum=1.0, dynamic=True)
+        0.44, 'Smallest score of a published detection.', minimum=0.01, maximum=1.0, dynamic=True)
     nms_iou: float = param(
         0.5, 'Two boxes that overlap more than this (intersection over union) are one person.',
         minimum=0.05, maximum=0.95, dynamic=True)
