@@ -57,6 +57,9 @@ setup(
         'openvino': ['openvino'],
         'rtx': ['tensorrt-rtx-cu13', 'pycuda'],
         'tensorrt': ['tensorrt', 'pycuda'],
+        # colcon takes from here that pytest is what runs the tests
+        'test': ['pytest', 'pytest-timeout', 'hypothesis'],
+        'video': ['av'],
     },
     zip_safe=False,
     maintainer='The ped_perception authors',

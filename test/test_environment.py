@@ -1,0 +1,238 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The set-up's decisions: which lock, which wheels, what is missing, what it says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import re
+import subprocess
+import sys
+
+import build_interfaces
+import lock
+import pip_steps
+import pytest
+import ros_environment
+import setup_env
+import steps
+import system_packages
+
+
+@pytest.mark.parametrize(('distro', 'level', 'name'), [
+    ('', 'run', 'standalone.txt'),
+    ('', 'dev', 'standalone-dev.txt'),
+    ('humble', 'run', 'sourced-numpy1.txt'),
+    ('jazzy', 'dev', 'sourced-numpy1-dev.txt'),
+    ('kilted', 'run', 'sourced-numpy1.txt'),
+    ('lyrical', 'run', 'sourced-numpy2.txt'),   # its messages are compiled against NumPy 2
+    ('rolling', 'dev', 'sourced-numpy2-dev.txt'),
+])
+def test_lock_of_an_environment(distro: str, level: str, name: str) -> None:
+    """Choose the lock whose NumPy the distribution's message packages were compiled against."""
+    chosen = ros_environment.RosEnvironment(distro).lock_name(level)
+    assert chosen == name
+    assert (steps.REQUIREMENTS / chosen).exists()
+
+
+def pinned(name: str) -> dict[str, set[str]]:
+    """Return the versions that a lock pins, by package."""
+    versions: dict[str, set[str]] = {}
+    for package, version in re.findall(r'^([\w.-]+)==(\S+)',
+                                       (steps.REQUIREMENTS / name).read_text(), re.MULTILINE):
+        versions.setdefault(package, set()).add(version)
+    return versions
+
+
+@pytest.mark.parametrize('name', list(lock.LOCKS))
+def test_lock_holds_hashes_and_no_address(name: str) -> None:
+    """Pin every package by version and hash, and leave to the user where packages come from."""
+    text = (steps.REQUIREMENTS / name).read_text()
+    assert '://' not in text
+    assert '--index' not in text
+    assert '--find-links' not in text
+    for entry in re.split(r'^(?=[\w])', text, flags=re.MULTILINE)[1:]:
+        assert re.match(r'[\w.-]+==\S+', entry), entry
+        assert '--hash=sha256:' in entry, entry
+
+
+@pytest.mark.parametrize(('name', 'keep'), [(name, keep) for name, (_, keep) in lock.LOCKS.items()
+                                            if keep and name != 'interfaces.txt'])
+def test_dev_lock_contains_its_run_lock(name: str, keep: str) -> None:
+    """Test exactly what users run."""
+    dev = pinned(name)
+    for package, versions in pinned(keep).items():
+        assert dev[package] == versions, package
+
+
+def test_messages_are_compiled_against_the_installed_ros() -> None:
+    """Compile the messages against the very wheels they are then used with."""
+    run = pinned('standalone.txt')
+    for package, versions in pinned('interfaces.txt').items():
+        assert versions == run.get(package, versions), package
+
+
+@pytest.mark.parametrize('name', [name for name in lock.LOCKS if name.startswith('sourced')])
+def test_sourced_locks_bring_no_ros(name: str) -> None:
+    """Take everything ROS from a sourced distribution; a second copy would hide its own."""
+    assert not [package for package in pinned(name)
+                if package.startswith(('ros-', 'rclpy', 'cv-bridge')) or package.endswith('-msgs')]
+
+
+def test_numpy1_lock() -> None:
+    """Keep NumPy 1 and an OpenCV that works with it for distributions compiled against it."""
+    versions = pinned('sourced-numpy1.txt')
+    assert versions['numpy'] == {'1.26.4'}
+    assert all(version.startswith('4.11.') for version in versions['opencv-python-headless'])
+
+
+def test_entries_of_a_lock() -> None:
+    """Cut whole entries, hashes and all, out of a lock, and no package of a similar name."""
+    text = ('pip==1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n'
+            'pip-tools==2.0 \\\n    --hash=sha256:cc\n'
+            'setuptools==3.0 ; python_version < "3.12" \\\n    --hash=sha256:dd\n')
+    assert pip_steps.entries(text, ('pip', 'setuptools')) == (
+        'pip==1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n'
+        'setuptools==3.0 ; python_version < "3.12" \\\n    --hash=sha256:dd\n')
+
+
+def test_cached_messages_depend_on_their_definitions(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build again when a definition changes: an old wheel would have the old type hash."""
+    package = tmp_path / 'some_msgs'
+    (package / 'msg').mkdir(parents=True)
+    (package / 'package.xml').write_text('<package/>')
+    (package / 'msg/A.msg').write_text('float64 x\n')
+    monkeypatch.setattr(build_interfaces, 'INTERFACES', tmp_path)
+    before = build_interfaces.digest()
+    assert build_interfaces.digest() == before
+    (package / 'msg/A.msg').write_text('float32 x\n')
+    assert build_interfaces.digest() != before
+
+
+def test_unfinished_environment_counts_as_none(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust a stamp only when the set-up that wrote it, and none after it, came to its end."""
+    monkeypatch.setattr(setup_env, 'STAMP', tmp_path / 'stamp')
+    monkeypatch.setattr(setup_env, 'UNFINISHED', tmp_path / 'unfinished')
+    assert setup_env.read_stamp() == {}
+    setup_env.UNFINISHED.touch()
+    setup_env.write_stamp({'run': 'abc'})
+    assert setup_env.read_stamp() == {'run': 'abc'}
+    setup_env.UNFINISHED.touch()
+    assert setup_env.read_stamp() == {}
+
+
+@pytest.mark.parametrize('stamp', ['', '{"run": "a', '[]', '\0'])
+def test_damaged_stamp_counts_as_none(
+        stamp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set up again rather than fail on a stamp that a full disk left behind."""
+    monkeypatch.setattr(setup_env, 'STAMP', tmp_path / 'stamp')
+    monkeypatch.setattr(setup_env, 'UNFINISHED', tmp_path / 'unfinished')
+    setup_env.STAMP.write_text(stamp)
+    assert setup_env.read_stamp() == {}
+
+
+def test_missing_system_packages_are_named_with_the_command(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Name the command to a user who is not root, and install nothing."""
+    monkeypatch.setattr(system_packages.shutil, 'which', lambda name: None)
+    monkeypatch.setattr(system_packages.os, 'geteuid', lambda: 1000)
+    with pytest.raises(SystemExit):
+        system_packages.require_packages(needs_compiler=True)
+    assert 'sudo apt-get install g++' in capsys.readouterr().err
+    # Where nothing is compiled, no compiler is missed.
+    system_packages.require_packages(needs_compiler=False)
+
+
+def test_root_installs_missing_system_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install by apt-get when root: lists first, then exactly what is missing."""
+    commands: list[list[str]] = []
+    missing = [['g++'], []]
+    monkeypatch.setattr(system_packages, 'missing_packages', lambda _: missing.pop(0))
+    monkeypatch.setattr(system_packages.os, 'geteuid', lambda: 0)
+    monkeypatch.setattr(system_packages.shutil, 'which', lambda name: f'/usr/bin/{name}')
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(system_packages.subprocess, 'run', run)
+    system_packages.require_packages(needs_compiler=True)
+    assert [command[1] for command in commands] == ['update', 'install']
+    assert commands[1][-1] == 'g++'
+
+
+@pytest.mark.parametrize(('version', 'machine', 'said'), [
+    ((3, 14), 'x86_64', 'PYTHON=python3.12'),        # no NumPy that cv_bridge works with
+    ((3, 12), 'aarch64', 'Install ROS 2 from packages'),  # no wheels: a Jetson has real ROS 2
+])
+def test_platforms_without_wheels(version: tuple[int, int], machine: str, said: str,
+                                  monkeypatch: pytest.MonkeyPatch,
+                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """Say what to do where the wheels do not exist; a sourced ROS 2 works there all the same."""
+    monkeypatch.setattr(system_packages.sys, 'version_info', (*version, 0, 'final', 0))
+    monkeypatch.setattr(system_packages.platform, 'machine', lambda: machine)
+    with pytest.raises(SystemExit):
+        system_packages.check_platform(sourced=False)
+    assert said in capsys.readouterr().err
+    system_packages.check_platform(sourced=True)
+
+
+def test_sourced_ros_of_another_python_is_refused(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refuse to mix: taking the wheels beside a sourced distribution would load both."""
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '/opt/ros/jazzy')
+    monkeypatch.setattr(ros_environment, 'importable', lambda python, module: False)
+    with pytest.raises(SystemExit):
+        ros_environment.detect()
+    assert 'PYTHON=/usr/bin/python3' in capsys.readouterr().err
+
+
+def test_missing_packages_of_a_distribution_are_named(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Name every missing package of a sourced distribution in one command."""
+    monkeypatch.setattr(ros_environment, 'importable',
+                        lambda python, module: module not in ('vision_msgs', 'cv_bridge'))
+    with pytest.raises(SystemExit):
+        ros_environment.require_packages(sys.executable, 'humble')
+    assert 'sudo apt install ros-humble-cv-bridge ros-humble-vision-msgs' in \
+        capsys.readouterr().err
+
+
+def test_environment_of_other_wheels_is_not_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drop the library path of the wheels this process runs on, and keep a user's own."""
+    monkeypatch.setenv('_ROS_WHEELS_BOOTSTRAP_COMPLETE', '1')
+    monkeypatch.setenv('LD_LIBRARY_PATH', '/other/lib')
+    assert not {'LD_LIBRARY_PATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE'} & set(
+        steps.clean_environment())
+    monkeypatch.delenv('_ROS_WHEELS_BOOTSTRAP_COMPLETE')
+    assert steps.clean_environment()['LD_LIBRARY_PATH'] == '/other/lib'
+
+
+def test_failed_command_is_quoted(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+        ) -> None:
+    """End with what the failed command said last and where the rest is."""
+    monkeypatch.setattr(steps, 'CACHE', tmp_path)
+    with pytest.raises(SystemExit), steps.Step('name', 'doing it') as step:
+        step.run([sys.executable, '-c', 'print("no space left"); raise SystemExit(3)'],
+                 environment=dict(os.environ))
+    said = capsys.readouterr().err
+    assert 'no space left' in said
+    assert str(tmp_path / 'name.log') in said
+    assert (tmp_path / 'name.log').read_text() == 'no space left\n'
