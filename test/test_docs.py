@@ -1,0 +1,40 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The documentation agrees with the code."""
+
+from __future__ import annotations
+
+from docs import PARAMETERS, parameters_page
+from ped_perception.backends import BackendConfig
+from ped_perception.core.config import config_from_mapping, specs_of
+from ped_perception.core.pipeline import DetectorConfig
+from ped_perception.ros.config import CameraConfig, NodeConfig
+import yaml
+
+
+def test_the_parameter_reference_is_up_to_date():
+    assert PARAMETERS.read_text() == parameters_page(), 'run: make docs'
+
+
+def test_the_shipped_parameter_file_is_accepted(root):
+    values = yaml.safe_load((root / 'config' / 'detector.yaml').read_text())
+    values = dict(values['/**']['ros__parameters'])
+    cameras = {name: values.pop(name) for name in values['cameras']}
+    for config in cameras.values():
+        config_from_mapping(CameraConfig, config)
+    for config_type in (NodeConfig, BackendConfig, DetectorConfig):
+        known = {spec.name for spec in specs_of(config_type)}
+        config_from_mapping(config_type, {k: values.pop(k) for k in list(values) if k in known})
+    assert not values, 'parameters that no part of the node has'
