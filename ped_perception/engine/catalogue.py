@@ -59,6 +59,7 @@ class ImportOptions:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     channel_order: ChannelOrder | None = None
+    keep_fp32: tuple[str, ...] | None = None
 
     def or_else(self, other: ImportOptions) -> ImportOptions:
         """Fill what is None from other options."""

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 import os
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):     # a folder that is none cannot hold a file either
+            temporary.unlink()
         raise ModelError(f'{path} cannot be written: {error}. '
                          'Free space, or set XDG_CACHE_HOME.') from error

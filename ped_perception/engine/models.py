@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 GraphPrecision: TypeAlias = Literal['fp32', 'fp16', 'int8']
 
 NOTHING_SAID = ImportOptions()
-COMPILER_FILES = ('graph.py', 'trunk.py', 'quantize.py', 'importers/*.py')
+COMPILER_FILES = ('graph.py', 'trunk.py', 'precision.py', 'quantize.py', 'importers/*.py')
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Prec
                       if said.family else detect_family(trunk.outputs))
     usual = importer_of(family).defaults
     known = said.or_else(ImportOptions(None, 0, usual.class_count, usual.top_k, usual.mean,
-                                       usual.std, usual.channel_order))
+                                       usual.std, usual.channel_order, ()))
     values = {key: value for key, value in asdict(known).items() if key != 'family'}
     spec = ImportSpec(size_hw=size_hw, precision=precision, **values)
     provenance = {f'source_{key}': value for key, value in trunk.metadata.items()}

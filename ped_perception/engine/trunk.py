@@ -27,6 +27,7 @@ import onnx
 from onnx import compose, helper, numpy_helper, shape_inference, TensorProto, version_converter
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.graph import GraphBuilder, Precision, tensor_info, TensorInfo
+from ped_perception.engine.precision import to_half
 
 MIN_OPSET = 17
 PREFIX = 'trunk/'
@@ -83,6 +84,7 @@ class Trunk:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
         self._arrays: dict[str, NDArray[Any]] = {}
+        self._kept_tensors: set[str] = set()        # float32 in a trunk of float16
         self._unfold_constants()
         inputs = [value for value in model.graph.input if value.name not in self._arrays]
         del model.graph.input[:]
@@ -178,29 +180,20 @@ class Trunk:
         return Saving(parameters, removed * weight[0].size * cells,
                       parameters * weight.dtype.itemsize)
 
-    def to_precision(self, precision: Precision) -> None:
+    def to_precision(self, precision: Precision, keep_fp32: Sequence[str] = ()) -> None:
         """
         Type weights and activations; the structure stays.
 
+        Args:
+            precision: of the trunk.
+            keep_fp32: layers that compute in float32 nevertheless, by the name of the node;
+                between two of them that follow each other nothing is rounded.
+
         Raises:
-            ModelError: a constant does not fit into float16.
+            ModelError: a constant does not fit into float16, or there is no such layer.
         """
-        if precision == 'fp32':
-            return
-        # These inputs are float32 whatever the type of the data.
-        fixed = {name for node in self._model.graph.node if node.op_type == 'Resize'
-                 for name in node.input[1:]}
-        for name, array in self._arrays.items():
-            if array.dtype == np.float32 and name not in fixed:
-                self._arrays[name] = self._half(name, array)
-        for node in self._model.graph.node:
-            for attribute in node.attribute:
-                if node.op_type == 'Cast' and attribute.i == TensorProto.FLOAT:
-                    attribute.i = TensorProto.FLOAT16
-                elif (attribute.type == onnx.AttributeProto.TENSOR
-                      and attribute.t.data_type == TensorProto.FLOAT):
-                    values = numpy_helper.to_array(attribute.t)
-                    attribute.t.CopyFrom(numpy_helper.from_array(self._half(node.name, values)))
+        if precision == 'fp16':
+            self._kept_tensors = to_half(self._model.graph, self._arrays, keep_fp32, PREFIX)
 
     def attach(self, builder: GraphBuilder, images: str, precision: Precision,
                ) -> dict[str, TensorInfo]:
@@ -219,7 +212,7 @@ class Trunk:
         outputs = {}
         for info in self.outputs:
             name = PREFIX + info.name
-            if precision == 'fp16':
+            if precision == 'fp16' and name not in self._kept_tensors:
                 name = builder.node('Cast', [name], f'heads/{info.name}', to=TensorProto.FLOAT)
             outputs[info.name] = TensorInfo(name, 'float32', info.shape)
         return outputs
@@ -247,15 +240,6 @@ class Trunk:
         if len(sizes) != len(shape) - 2:
             raise ModelError(f'Output {output} has the unknown shape {shape}.')
         return int(np.prod(sizes))
-
-    @staticmethod
-    def _half(name: str, array: NDArray[Any]) -> NDArray[Any]:
-        finite = array[np.isfinite(array)]
-        if finite.size and np.abs(finite).max() > np.finfo(np.float16).max:
-            raise ModelError(f'Constant {name.removeprefix(PREFIX)} reaches '
-                             f'{np.abs(finite).max():.4g}, more than float16 can hold; '
-                             'import this model with precision fp32.')
-        return array.astype(np.float16)
 
     def _check_input(self) -> None:
         inputs = [tensor_info(value) for value in self._model.graph.input]

@@ -91,7 +91,7 @@ def import_model(trunk: Trunk, family: str, spec: ImportSpec) -> Imported:
     check_size(spec.size_hw, importer.stride)
     trunk.resize(spec.size_hw)
     saving = importer.reduce(trunk, spec)
-    trunk.to_precision(spec.precision)
+    trunk.to_precision(spec.precision, spec.keep_fp32)
     builder = GraphBuilder(trunk.opset)
     images = builder.front(spec.mean, spec.std, spec.channel_order, spec.precision)
     outputs = trunk.attach(builder, images, spec.precision)

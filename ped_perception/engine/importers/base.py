@@ -51,6 +51,7 @@ class ImportSpec:
         mean, std: grey levels 0-255, in ``channel_order``: x → (x - mean) / std.
         channel_order: what the trunk expects; images come in as BGR always.
         precision: type of the trunk's weights and activations.
+        keep_fp32: layers of the trunk that stay float32 in a graph of precision fp16.
     """
 
     size_hw: tuple[int, int]
@@ -61,6 +62,7 @@ class ImportSpec:
     std: tuple[float, float, float]
     channel_order: ChannelOrder
     precision: Precision = 'fp32'
+    keep_fp32: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(0 < size <= MAX_SIZE for size in self.size_hw):
