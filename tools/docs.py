@@ -27,10 +27,18 @@ from ped_perception.ros.config import CameraConfig, NodeConfig
 ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = ROOT / 'doc' / 'parameters.md'
 
+INTRODUCTION = """# Parameters
+
+Generated from the code by `make docs`; do not edit.
+
+A parameter that does not exist, is of the wrong type or out of its range is refused at start,
+with the reason. Those marked *run time* can be changed while the node runs (`ros2 param set`).
+"""
+
 SECTIONS = (
     ('ped_detector', 'What the node as a whole does.', '', NodeConfig),
-    ('ped_detector: each camera', 'Prefixed by the name of the camera and a dot, such as '
-     '`front.image_topic`.', 'NAME.', CameraConfig),
+    ('ped_detector: each camera', 'Prefixed by the name of the camera and a dot.', 'NAME.',
+     CameraConfig),
     ('ped_detector: the network', 'Which network, and what runs it how.', '', BackendConfig),
     ('ped_detector: pictures to pedestrians', 'What is done before and after the network.', '',
      DetectorConfig),
@@ -40,10 +48,7 @@ SECTIONS = (
 
 def parameters_page() -> str:
     """Give the parameter reference as Markdown."""
-    parts = ['# Parameters\n\nGenerated from the code by `make docs`; do not edit.\n\n'
-             'A parameter that does not exist, is of the wrong type or out of its range is '
-             'refused at start, with the reason.\nThose marked *run time* can be changed while '
-             'the node runs (`ros2 param set`).\n']
+    parts = [INTRODUCTION]
     for title, text, prefix, config_type in SECTIONS:
         parts.append(f'\n## {title}\n\n{text}\n\n'
                      '| parameter | type | default | allowed | meaning |\n|---|---|---|---|---|\n')
