@@ -23,8 +23,8 @@ Logarithms keep sizes positive and make an approach at steady speed nearly linea
 The rate is an Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein 1930; used for motion by
 Singer, "Estimating optimal tracking filter performance for manned maneuvering targets", 1970):
 it wanders around zero with a standard deviation that can be measured on pedestrians, and
-forgets with a time constant. Its transition is exact for any time step, thus two steps of 50 ms
-are one step of 100 ms: frames may be dropped and rates may vary.
+forgets with a time constant. Its transition is exact for any time step: for a box of constant
+height two steps of 50 ms are one step of 100 ms, so frames may be dropped and rates may vary.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 # Boxes thinner than this have no logarithm worth filtering.
 _MIN_SIDE_PX = 1.0
-# exp() of a log size beyond this is no size of a box in any picture.
-_MAX_LOG_SIDE = 11.0
+# Logarithms outside these are no side of a box in any picture; they would also make variances
+# zero or infinite.
+_LOG_SIDES = (0.0, 11.0)
+# A homography that brings a point this near to its horizon says nothing about a box there.
+_MIN_DEPTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class BoxStates:
     @property
     def sizes_t2(self) -> Float64Array:
         """Widths and heights in pixels."""
-        sizes: Float64Array = np.exp(np.minimum(self.position_t4[:, 2:], _MAX_LOG_SIDE))
+        sizes: Float64Array = np.exp(np.clip(self.position_t4[:, 2:], *_LOG_SIDES))
         return sizes
 
     @property
@@ -198,7 +200,8 @@ def predicted(states: BoxStates, dt_s: float, model: MotionModel) -> BoxStates:
         keep_4 ** 2 * states.rate_var_t4 + noise_rate)
 
 
-def corrected(states: BoxStates, measured_t4: Float64Array, model: MotionModel) -> BoxStates:
+def corrected(states: BoxStates, measured_t4: Float64Array, model: MotionModel,
+              doubts_t: Float64Array) -> BoxStates:
     """
     Take a measurement into each estimate.
 
@@ -206,8 +209,9 @@ def corrected(states: BoxStates, measured_t4: Float64Array, model: MotionModel) 
         states: of T boxes, predicted to the time of the measurements.
         measured_t4: one row for each state, see :func:`measurements_from_boxes`.
         model: noise of the measurements.
+        doubts_t: factor on that noise for each measurement, 1 for a good one.
     """
-    noise_t4 = _noise_variances(states, model)
+    noise_t4 = _noise_variances(states, model) * doubts_t[:, None] ** 2
     total_t4 = states.var_t4 + noise_t4
     gain_t4 = states.var_t4 / total_t4
     rate_gain_t4 = states.cross_t4 / total_t4
@@ -250,28 +254,36 @@ def warped(states: BoxStates, now_from_previous_33: Float64Array) -> BoxStates:
 
     Args:
         states: of T boxes in the previous picture.
-        now_from_previous_33: float64[3, 3] homography between pixels of the pictures. It must
-            keep every centre on the near side of its horizon.
+        now_from_previous_33: float64[3, 3] homography between pixels of the pictures, its last
+            element 1. Boxes that it throws to its horizon or turns inside out stay unmoved.
     """
-    centre_t2 = states.position_t4[:, :2]
-    mapped_t3 = centre_t2 @ now_from_previous_33[:, :2].T + now_from_previous_33[:, 2]
-    depth_t1 = mapped_t3[:, 2:]
-    new_t2 = mapped_t3[:, :2] / depth_t1
-    jacobian_t22 = (now_from_previous_33[None, :2, :2]
-                    - new_t2[:, :, None] * now_from_previous_33[None, 2:, :2]
-                    ) / depth_t1[:, :, None]
-    log_scale_t1 = np.log(np.abs(np.linalg.det(jacobian_t22)))[:, None] / 2
-    weights_t22 = jacobian_t22 ** 2
+    depth_t = states.position_t4[:, :2] @ now_from_previous_33[2, :2] + now_from_previous_33[2, 2]
+    linear_t22, centre_t2 = _linear_at(states.position_t4[:, :2], now_from_previous_33,
+                                       np.maximum(depth_t, _MIN_DEPTH))
+    scale_t = np.linalg.det(linear_t22)
+    rows = np.flatnonzero((depth_t > _MIN_DEPTH) & (scale_t > _MIN_DEPTH ** 2))
+    linear_t22 = linear_t22[rows]
+    old = states[rows]
+    weights_t22 = linear_t22 ** 2
 
-    def variances(values_t4: NDArray[np.float64]) -> Float64Array:
-        turned_t2 = np.einsum('tij,tj->ti', weights_t22, values_t4[:, :2])
-        return np.concatenate([turned_t2, values_t4[:, 2:]], axis=1)
+    def turned(matrix_t22: Float64Array, values_t4: Float64Array) -> Float64Array:
+        centre_part_t2 = np.einsum('tij,tj->ti', matrix_t22, values_t4[:, :2])
+        return np.concatenate([centre_part_t2, values_t4[:, 2:]], axis=1)
 
-    turned_rate_t2 = np.einsum('tij,tj->ti', jacobian_t22, states.rate_t4[:, :2])
-    return BoxStates(
-        np.concatenate([new_t2, states.position_t4[:, 2:] + log_scale_t1], axis=1),
-        np.concatenate([turned_rate_t2, states.rate_t4[:, 2:]], axis=1),
-        variances(states.var_t4), variances(states.cross_t4), variances(states.rate_var_t4))
+    sizes_t2 = old.position_t4[:, 2:] + np.log(scale_t[rows])[:, None] / 2
+    return states.replaced(rows, BoxStates(
+        np.concatenate([centre_t2[rows], sizes_t2], axis=1), turned(linear_t22, old.rate_t4),
+        turned(weights_t22, old.var_t4), turned(weights_t22, old.cross_t4),
+        turned(weights_t22, old.rate_var_t4)))
+
+
+def _linear_at(points_t2: Float64Array, homography_33: Float64Array, depth_t: Float64Array,
+               ) -> tuple[Float64Array, Float64Array]:
+    """Give the Jacobian of a homography at points, float64[T, 2, 2], and their images."""
+    image_t2 = (points_t2 @ homography_33[:2, :2].T + homography_33[:2, 2]) / depth_t[:, None]
+    jacobian_t22 = (homography_33[None, :2, :2]
+                    - image_t2[:, :, None] * homography_33[None, 2:, :2])
+    return jacobian_t22 / depth_t[:, None, None], image_t2
 
 
 def _units(heights_t: Float64Array) -> Float64Array:

@@ -15,21 +15,32 @@
 """
 Follow pedestrians from picture to picture of one camera.
 
-Two-stage association after Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every
+Association in stages after Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every
 Detection Box" (ECCV 2022, arXiv 2110.06864): sure detections choose first, what remains of the
-confirmed tracks may take unsure ones, and only sure detections begin tracks. All times are
-seconds between stamps; nothing counts frames.
+confirmed tracks may take unsure ones, and only sure detections begin tracks. Before they do,
+they are offered to people lost from sight who looked the same and could be there by now.
+All times are seconds between stamps; nothing counts frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ped_perception.core import kalman
+from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
 from ped_perception.core.association import assigned, overlaps_from_boxes
 from ped_perception.core.config import param
+from ped_perception.core.ego_motion import BackgroundMotion
+from ped_perception.core.people import (
+    newcomers,
+    nobody,
+    NS,
+    People,
+    tracks_from_people,
+    with_looks,
+)
 from ped_perception.core.types import (
     BoolArray,
     Detections,
@@ -37,10 +48,15 @@ from ped_perception.core.types import (
     Float64Array,
     Int64Array,
     Tracks,
+    Uint8Array,
 )
 from scipy.special import chdtri
 
-_NS = 1e-9
+# Measured on the shipped model: boxes scored 0.7 and more stray by the noise of the
+# configuration, those around 0.45 twice, those around 0.2 three times as much.
+_GOOD_SCORE, _DOUBT_SLOPE = 0.75, 4.0
+# A detection that might as well be a lost person nearby says little about the one it was given.
+_SHARED_OVERLAP, _SHARED_DOUBT = 0.3, 4.0
 
 
 @dataclass(frozen=True)
@@ -71,13 +87,13 @@ class TrackerConfig:
         0.2, 'An unconfirmed track is dropped when unseen for longer.', unit='s',
         minimum=0.0, maximum=10.0)
     forget_s: float = param(
-        1.5, 'A confirmed track is predicted for this long without a detection, then dropped.',
+        2.0, 'A confirmed track is predicted for this long without a detection, then dropped.',
         unit='s', minimum=0.0, maximum=60.0)
     speed: float = param(
         0.7, 'Standard deviation of the speed of a person in the picture, in heights of its box '
         'in one second: 0.7 is 1.2 m/s.', unit='1/s', minimum=0.01, maximum=100.0)
     speed_memory_s: float = param(
-        3.0, 'Time after which a speed is forgotten: short for people who turn and stop.',
+        5.0, 'Time after which a speed is forgotten: short for people who turn and stop.',
         unit='s', minimum=0.01, maximum=100.0)
     growth: float = param(
         0.3, 'Standard deviation of the relative growth of a box in one second: the speed of '
@@ -86,36 +102,27 @@ class TrackerConfig:
         0.5, 'Time after which a rate of growth is forgotten.', unit='s',
         minimum=0.01, maximum=100.0)
     centre_noise: float = param(
-        0.05, 'Standard deviation of the centre of a detected box, in heights of the box.',
+        0.05, 'Standard deviation of the centre of a box with a high score, in heights of the box.',
         minimum=0.001, maximum=1.0)
     width_noise: float = param(
-        0.15, 'Relative standard deviation of the width of a detected box: arms and legs swing.',
+        0.15, 'Relative standard deviation of the width of such a box: arms and legs swing.',
         minimum=0.001, maximum=1.0)
     height_noise: float = param(
-        0.06, 'Relative standard deviation of the height of a detected box.',
+        0.06, 'Relative standard deviation of the height of such a box.',
         minimum=0.001, maximum=1.0)
-
-
-@dataclass(frozen=True, eq=False)
-class _People:
-    """Everything remembered of T tracks, oldest id first."""
-
-    ids_t: Int64Array
-    first_ns_t: Int64Array
-    seen_ns_t: Int64Array
-    scores_t: Float32Array
-    confirmed_t: BoolArray
-    detections_t: Int64Array
-    states: kalman.BoxStates
-
-    def take(self, rows: BoolArray) -> _People:
-        return _People(**{entry.name: getattr(self, entry.name)[rows] for entry in fields(self)})
-
-    def joined(self, other: _People) -> _People:
-        arrays = {entry.name: np.concatenate([getattr(self, entry.name),
-                                              getattr(other, entry.name)])
-                  for entry in fields(self) if entry.name != 'states'}
-        return _People(**arrays, states=self.states.joined(other.states))
+    look_weight: float = param(
+        2.0, 'How much differing colours count against a pair: two boxes without common colours '
+        'cost as much as this many boxes without common area. 0 tracks by position only.',
+        minimum=0.0, maximum=100.0)
+    look_memory_s: float = param(
+        1.5, 'Time in which the remembered colours of a person follow what is seen.', unit='s',
+        minimum=0.01, maximum=100.0)
+    max_look_distance: float = param(
+        0.35, 'A lost person is recognised again only when its colours differ by no more; '
+        '0 is the same, 1 has nothing in common.', minimum=0.0, maximum=1.0)
+    ego_motion: bool = param(
+        True, 'Estimate the movement of the camera from the picture where it is not given; '
+        'switch it off for a camera that does not move.')
 
 
 class Tracker:
@@ -124,6 +131,9 @@ class Tracker:
 
     Step it on every picture, also when nothing was detected: time passes for the tracks only
     through :meth:`step`.
+
+    Attributes:
+        resets: times that stamps went back.
     """
 
     def __init__(self, config: TrackerConfig, ids: Iterator[int]) -> None:
@@ -142,17 +152,20 @@ class Tracker:
             growth_memory_s=config.growth_memory_s, centre_noise=config.centre_noise,
             width_noise=config.width_noise, height_noise=config.height_noise)
         self._gate = float(chdtri(4, 1 - config.gate_probability))
-        self._stamp_ns: int | None = None
-        self._people = self._nobody()
+        self._begin()
         self.resets = 0
+
+    def _begin(self) -> None:
+        self._stamp_ns: int | None = None
+        self._people = nobody(self._model)
+        self._background = BackgroundMotion()
 
     def reset(self) -> None:
         """Forget everybody; ids go on."""
-        self._stamp_ns = None
-        self._people = self._nobody()
+        self._begin()
         self.resets += 1
 
-    def step(self, detections: Detections,
+    def step(self, detections: Detections, image_hw3: Uint8Array | None = None,
              now_from_previous_33: Float64Array | None = None) -> Tracks:
         """
         Take in one picture.
@@ -162,115 +175,137 @@ class Tracker:
 
         Args:
             detections: of the picture, possibly none.
+            image_hw3: uint8[H, W, 3] BGR, the picture; without it people are told apart by
+                position only and the camera is taken to stand still.
             now_from_previous_33: float64[3, 3] homography that moves the background of the
-                picture of the last step onto this one, None when not known.
+                picture of the last step onto this one, where odometry knows it, see
+                :func:`~ped_perception.core.ego_motion.homography_from_rotation`.
 
         Returns:
             All tracks, those only predicted and those not yet confirmed too.
-        """
-        stamp_ns = detections.stamp_ns
-        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
-            self.reset()
-        dt_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * _NS
-        self._stamp_ns = stamp_ns
-        people = self._people
-        # After a gap in the stream nobody may be recognised by a guess from long ago.
-        people = people.take(stamp_ns - people.seen_ns_t <= self._config.forget_s / _NS)
-        people = self._moved(people, dt_s, now_from_previous_33)
-        rows, columns = self._matched(people, detections)
-        people = self._updated(people, rows, columns, detections)
-        people = people.take(self._kept(people, detections))
-        self._people = people.joined(self._begun(detections, columns))
-        return self._published(detections)
 
-    def _moved(self, people: _People, dt_s: float,
-               now_from_previous_33: Float64Array | None) -> _People:
+        Raises:
+            ValueError: the picture is not of the size that the detections belong to.
+        """
+        if image_hw3 is not None and image_hw3.shape[:2] != detections.source_hw:
+            raise ValueError(f'the picture is of size {image_hw3.shape[:2]} (height, width), but '
+                             f'the detections belong to one of {detections.source_hw}')
+        if self._stamp_ns is not None and detections.stamp_ns < self._stamp_ns:
+            self.reset()
+        people = self._carried(detections, image_hw3, now_from_previous_33)
+        looks_nd = self._looks(detections, image_hw3)
+        overlap_tn = overlaps_from_boxes(people.states.boxes_t4, detections.boxes_n4)
+        rows, columns = self._matched(people, detections, looks_nd, overlap_tn)
+        doubts_m = self._doubts(people, detections, overlap_tn, rows, columns)
+        people = self._updated(people, detections, rows, columns, doubts_m)
+        people = self._remembered(people, detections, looks_nd)
+        people = people.take(self._kept(people, detections))
+        self._people = people.joined(self._begun(detections, looks_nd, columns))
+        return tracks_from_people(self._people, detections)
+
+    def _carried(self, detections: Detections, image_hw3: Uint8Array | None,
+                 now_from_previous_33: Float64Array | None) -> People:
+        """Carry everybody to the time and the view of the new picture."""
+        stamp_ns = detections.stamp_ns
+        dt_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * NS
+        self._stamp_ns = stamp_ns
+        homography = now_from_previous_33
+        if homography is None and image_hw3 is not None and self._config.ego_motion:
+            homography = self._background.step(image_hw3, detections.boxes_n4)
+        # After a gap in the stream nobody may be recognised by a guess from long ago.
+        people = self._people
+        people = people.take(people.unseen_s_t(stamp_ns) <= self._config.forget_s)
         states = people.states
-        if now_from_previous_33 is not None:
-            states = kalman.warped(states, now_from_previous_33)
+        if homography is not None:
+            states = kalman.warped(states, homography)
         return replace(people, states=kalman.predicted(states, dt_s, self._model))
 
-    def _matched(self, people: _People, detections: Detections,
-                 ) -> tuple[Int64Array, Int64Array]:
+    def _looks(self, detections: Detections, image_hw3: Uint8Array | None) -> Float32Array:
+        if image_hw3 is None or self._config.look_weight == 0:
+            return np.zeros((len(detections), LOOK_SIZE), np.float32)
+        return looks_from_boxes(image_hw3, detections.boxes_n4)
+
+    def _matched(self, people: People, detections: Detections, looks_nd: Float32Array,
+                 overlap_tn: Float64Array) -> tuple[Int64Array, Int64Array]:
         """Pair tracks with detections; give rows of tracks and of detections."""
         config = self._config
-        overlap_tn = overlaps_from_boxes(people.states.boxes_t4, detections.boxes_n4)
-        measured_n4 = kalman.measurements_from_boxes(detections.boxes_n4)
-        distance_tn = kalman.squared_distances(people.states, measured_n4, self._model)
-        cost_tn = 1 - overlap_tn
+        distance_tn = kalman.squared_distances(
+            people.states, kalman.measurements_from_boxes(detections.boxes_n4), self._model)
         near_tn = distance_tn <= self._gate
+        known_tn = people.looks_td.any(axis=1)[:, None] & looks_nd.any(axis=1)
+        differ_tn = np.where(known_tn, 1 - people.looks_td @ looks_nd.T, 0)
+        cost_tn = 1 - overlap_tn + config.look_weight * differ_tn
         sure_n = detections.scores_n >= config.high_score
         unsure_n = ~sure_n & (detections.scores_n >= config.low_score)
         rows, columns = assigned(
             cost_tn, near_tn & (overlap_tn >= config.min_overlap) & sure_n)
-        left_t = people.confirmed_t.copy()
-        left_t[rows] = False
+        left_t1: BoolArray = people.confirmed_t[:, None].copy()
+        left_t1[rows] = False
         more_rows, more_columns = assigned(
-            cost_tn, near_tn & (overlap_tn >= config.min_overlap_low) & unsure_n
-            & left_t[:, None])
-        return np.concatenate([rows, more_rows]), np.concatenate([columns, more_columns])
+            cost_tn, near_tn & (overlap_tn >= config.min_overlap_low) & unsure_n & left_t1)
+        left_t1[more_rows] = False
+        free_n = detections.scores_n >= config.new_score
+        free_n[np.concatenate([columns, more_columns])] = False
+        lost_rows, lost_columns = assigned(
+            distance_tn / self._gate,
+            near_tn & known_tn & (differ_tn <= config.max_look_distance) & free_n & left_t1)
+        return (np.concatenate([rows, more_rows, lost_rows]),
+                np.concatenate([columns, more_columns, lost_columns]))
 
-    def _updated(self, people: _People, rows: Int64Array, columns: Int64Array,
-                 detections: Detections) -> _People:
+    def _doubts(self, people: People, detections: Detections, overlap_tn: Float64Array,
+                rows: Int64Array, columns: Int64Array) -> Float64Array:
+        """Say how far to distrust each paired detection: a factor on its noise, 1 for none."""
+        score_m = detections.scores_n[columns].astype(np.float64)
+        doubts_m: Float64Array = 1 + _DOUBT_SLOPE * np.maximum(_GOOD_SCORE - score_m, 0)
+        lost_t = people.confirmed_t.copy()
+        lost_t[rows] = False
+        shared_m = (overlap_tn[lost_t][:, columns] >= _SHARED_OVERLAP).any(axis=0)
+        doubts_m[shared_m] *= _SHARED_DOUBT
+        return doubts_m
+
+    def _updated(self, people: People, detections: Detections, rows: Int64Array,
+                 columns: Int64Array, doubts_m: Float64Array) -> People:
         measured_m4 = kalman.measurements_from_boxes(detections.boxes_n4[columns])
         states = people.states.replaced(
-            rows, kalman.corrected(people.states[rows], measured_m4, self._model))
-        old_enough_t = (detections.stamp_ns - people.first_ns_t
-                        >= self._config.confirm_s / _NS)
+            rows, kalman.corrected(people.states[rows], measured_m4, self._model, doubts_m))
         detections_t = np.full_like(people.detections_t, -1)
         detections_t[rows] = columns
-        seen_t = detections_t >= 0
         scores_t = people.scores_t.copy()
         scores_t[rows] = detections.scores_n[columns]
+        seen_t = detections_t >= 0
+        age_s_t = (detections.stamp_ns - people.first_ns_t) * NS
         return replace(
             people, states=states, scores_t=scores_t, detections_t=detections_t,
-            seen_ns_t=np.where(seen_t, detections.stamp_ns, people.seen_ns_t),
-            confirmed_t=people.confirmed_t | (seen_t & old_enough_t))
+            confirmed_t=people.confirmed_t | (seen_t & (age_s_t >= self._config.confirm_s)))
 
-    def _kept(self, people: _People, detections: Detections) -> BoolArray:
+    def _remembered(self, people: People, detections: Detections,
+                    looks_nd: Float32Array) -> People:
+        """Let looks and times of sight follow the new picture."""
+        unseen_s_t = people.unseen_s_t(detections.stamp_ns)
+        people = with_looks(
+            people, looks_nd, detections.scores_n >= self._config.high_score,
+            overlaps_from_boxes(detections.boxes_n4, detections.boxes_n4),
+            -np.expm1(-unseen_s_t / self._config.look_memory_s))
+        return replace(people, seen_ns_t=np.where(
+            people.detections_t >= 0, detections.stamp_ns, people.seen_ns_t))
+
+    def _kept(self, people: People, detections: Detections) -> BoolArray:
         """Tell which tracks live on: seen lately, and not gone out of the picture."""
-        unseen_s_t = (detections.stamp_ns - people.seen_ns_t) * _NS
         limit_s_t = np.where(people.confirmed_t, self._config.forget_s,
                              self._config.forget_new_s)
-        height, width = detections.source_hw
-        x_t, y_t = people.states.position_t4[:, 0], people.states.position_t4[:, 1]
-        inside_t = (x_t >= 0) & (x_t <= width) & (y_t >= 0) & (y_t <= height)
-        seen_t = people.detections_t >= 0
-        kept: BoolArray = seen_t | ((unseen_s_t <= limit_s_t) & inside_t)
+        centre_t2 = people.states.position_t4[:, :2]
+        size_2 = np.array(detections.source_hw[::-1])
+        inside_t = ((centre_t2 >= 0) & (centre_t2 <= size_2)).all(axis=1)
+        kept: BoolArray = (people.detections_t >= 0) | (
+            inside_t & (people.unseen_s_t(detections.stamp_ns) <= limit_s_t))
         return kept
 
-    def _begun(self, detections: Detections, taken: Int64Array) -> _People:
+    def _begun(self, detections: Detections, looks_nd: Float32Array,
+               taken: Int64Array) -> People:
         """Begin tracks from sure detections that belong to nobody."""
         free_n = detections.scores_n >= self._config.new_score
         free_n[taken] = False
         rows = np.flatnonzero(free_n)
-        stamps = np.full(len(rows), detections.stamp_ns, np.int64)
-        measured_m4 = kalman.measurements_from_boxes(detections.boxes_n4[rows])
-        return _People(
-            ids_t=np.array([next(self._ids) for _ in rows], np.int64), first_ns_t=stamps,
-            seen_ns_t=stamps, scores_t=detections.scores_n[rows],
-            confirmed_t=np.full(len(rows), self._config.confirm_s == 0), detections_t=rows,
-            states=kalman.started(measured_m4, self._model))
-
-    def _published(self, detections: Detections) -> Tracks:
-        people = self._people
-
-        def seconds_since(stamps_t: Int64Array) -> Float32Array:
-            return ((detections.stamp_ns - stamps_t) * _NS).astype(np.float32)
-
-        return Tracks(
-            camera=detections.camera, stamp_ns=detections.stamp_ns,
-            frame_id=detections.frame_id, source_hw=detections.source_hw, ids_t=people.ids_t,
-            boxes_t4=people.states.boxes_t4.astype(np.float32), scores_t=people.scores_t,
-            ages_s_t=seconds_since(people.first_ns_t),
-            unseen_s_t=seconds_since(people.seen_ns_t), confirmed_t=people.confirmed_t,
-            detections_t=people.detections_t,
-            velocities_t2=people.states.rate_t4[:, :2].astype(np.float32),
-            sigmas_t4=people.states.sigmas_t4.astype(np.float32))
-
-    def _nobody(self) -> _People:
-        none = np.zeros(0, np.int64)
-        return _People(
-            ids_t=none, first_ns_t=none, seen_ns_t=none, scores_t=np.zeros(0, np.float32),
-            confirmed_t=np.zeros(0, np.bool_), detections_t=none,
-            states=kalman.started(np.zeros((0, 4)), self._model))
+        ids_m = np.array([next(self._ids) for _ in rows], np.int64)
+        return newcomers(ids_m, rows, detections, looks_nd, self._model,
+                         confirmed=self._config.confirm_s == 0)

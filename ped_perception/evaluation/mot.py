@@ -28,17 +28,16 @@ Single-Camera Multi-Target Tracking", 2020), with ignore regions added, picture 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ped_perception.core.association import assigned, overlaps_from_boxes
-from ped_perception.core.errors import SourceError, import_extra
+from ped_perception.core.errors import import_extra, SourceError
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array, read_only
 
 _MIN_OVERLAP = 0.5

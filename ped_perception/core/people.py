@@ -1,0 +1,140 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the tracker remembers of the people it follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from ped_perception.core import kalman
+from ped_perception.core.appearance import LOOK_SIZE
+from ped_perception.core.types import (
+    BoolArray,
+    Detections,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    Tracks,
+)
+
+NS = 1e-9
+# Who is hidden this much by somebody else would be remembered with the other's colours.
+_MAX_CROWD = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """
+    Everything remembered of T tracks, oldest id first.
+
+    Attributes:
+        ids_t: int64[T], ascending.
+        first_ns_t: int64[T], stamp of the first detection.
+        seen_ns_t: int64[T], stamp of the last detection.
+        scores_t: float32[T], of the last detection.
+        confirmed_t: bool[T].
+        detections_t: int64[T], row of the detection in the newest picture, -1 for none.
+        looks_td: float32[T, LOOK_SIZE], of length one, or zero where nothing is known.
+        states: of the T boxes.
+    """
+
+    ids_t: Int64Array
+    first_ns_t: Int64Array
+    seen_ns_t: Int64Array
+    scores_t: Float32Array
+    confirmed_t: BoolArray
+    detections_t: Int64Array
+    looks_td: Float32Array
+    states: kalman.BoxStates
+
+    def __len__(self) -> int:
+        """Give the number of people."""
+        return len(self.ids_t)
+
+    def take(self, rows: BoolArray) -> People:
+        """Keep some."""
+        return People(**{entry.name: getattr(self, entry.name)[rows] for entry in fields(self)})
+
+    def joined(self, other: People) -> People:
+        """Put younger ones behind these."""
+        arrays = {entry.name: np.concatenate([getattr(self, entry.name),
+                                              getattr(other, entry.name)])
+                  for entry in fields(self) if entry.name != 'states'}
+        return People(**arrays, states=self.states.joined(other.states))
+
+    def unseen_s_t(self, stamp_ns: int) -> Float64Array:
+        """Give the seconds since the last detection of each."""
+        return np.asarray((stamp_ns - self.seen_ns_t) * NS, np.float64)
+
+
+def nobody(model: kalman.MotionModel) -> People:
+    """Give an empty memory."""
+    none = np.zeros(0, np.int64)
+    return People(
+        ids_t=none, first_ns_t=none, seen_ns_t=none, scores_t=np.zeros(0, np.float32),
+        confirmed_t=np.zeros(0, np.bool_), detections_t=none,
+        looks_td=np.zeros((0, LOOK_SIZE), np.float32),
+        states=kalman.started(np.zeros((0, 4)), model))
+
+
+def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
+              looks_nd: Float32Array, model: kalman.MotionModel, confirmed: bool) -> People:
+    """Remember the people of some detections for the first time."""
+    stamps = np.full(len(rows), detections.stamp_ns, np.int64)
+    return People(
+        ids_t=ids_m, first_ns_t=stamps, seen_ns_t=stamps, scores_t=detections.scores_n[rows],
+        confirmed_t=np.full(len(rows), confirmed), detections_t=rows, looks_td=looks_nd[rows],
+        states=kalman.started(kalman.measurements_from_boxes(detections.boxes_n4[rows]), model))
+
+
+def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
+               overlap_nn: Float64Array, share_t: Float64Array) -> People:
+    """
+    Let what people look like follow what is seen of them.
+
+    Only sure detections that are not hidden by another sure one count.
+
+    Args:
+        people: whose ``detections_t`` belong to this picture.
+        looks_nd: of the detections, rows of zeros where not known.
+        sure_n: which detections are sure.
+        overlap_nn: intersection over union of the detections with each other.
+        share_t: weight of what is seen now, for each of the people.
+    """
+    crowd_nn = np.where(sure_n[None, :], overlap_nn, 0)
+    np.fill_diagonal(crowd_nn, 0)
+    clear_n = sure_n & (crowd_nn.max(axis=1, initial=0) <= _MAX_CROWD) & looks_nd.any(axis=1)
+    rows = np.flatnonzero(people.detections_t >= 0)
+    rows = rows[clear_n[people.detections_t[rows]]]
+    seen_md = looks_nd[people.detections_t[rows]]
+    share_m1 = np.where(people.looks_td[rows].any(axis=1), share_t[rows], 1)[:, None]
+    mixed_md = (1 - share_m1) * people.looks_td[rows] + share_m1 * seen_md
+    looks_td = people.looks_td.copy()
+    looks_td[rows] = mixed_md / np.linalg.norm(mixed_md, axis=1, keepdims=True)
+    return replace(people, looks_td=looks_td)
+
+
+def tracks_from_people(people: People, detections: Detections) -> Tracks:
+    """Give what is known of everybody at the time of the picture."""
+    return Tracks(
+        camera=detections.camera, stamp_ns=detections.stamp_ns, frame_id=detections.frame_id,
+        source_hw=detections.source_hw, ids_t=people.ids_t,
+        boxes_t4=people.states.boxes_t4.astype(np.float32), scores_t=people.scores_t,
+        ages_s_t=((detections.stamp_ns - people.first_ns_t) * NS).astype(np.float32),
+        unseen_s_t=people.unseen_s_t(detections.stamp_ns).astype(np.float32),
+        confirmed_t=people.confirmed_t, detections_t=people.detections_t,
+        velocities_t2=people.states.rate_t4[:, :2].astype(np.float32),
+        sigmas_t4=people.states.sigmas_t4.astype(np.float32))
