@@ -198,9 +198,21 @@ def test_sourced_ros_of_another_python_is_refused(
     monkeypatch.setenv('ROS_DISTRO', 'jazzy')
     monkeypatch.setenv('AMENT_PREFIX_PATH', '/opt/ros/jazzy')
     monkeypatch.setattr(ros_environment, 'importable', lambda python, module: False)
+    ros = ros_environment.detect()
+    assert ros.distro == 'jazzy'
     with pytest.raises(SystemExit):
-        ros_environment.detect()
+        ros_environment.require_usable(ros)
     assert 'PYTHON=/usr/bin/python3' in capsys.readouterr().err
+
+
+def test_environment_of_wheels_is_not_taken_for_a_sourced_one(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the wheels when a stray ROS_DISTRO is set but nothing is sourced."""
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
+    ros = ros_environment.detect()
+    assert not ros.sourced
+    ros_environment.require_usable(ros)
 
 
 def test_missing_packages_of_a_distribution_are_named(

@@ -81,21 +81,22 @@ def importable(python: str, module: str) -> bool:
 
 
 def detect() -> RosEnvironment:
-    """
-    Look for a sourced distribution.
+    """Tell which distribution the shell has sourced, if any."""
+    sourced = os.environ.get('AMENT_PREFIX_PATH')
+    return RosEnvironment(os.environ.get('ROS_DISTRO', '') if sourced else '')
 
-    A sourced distribution that this interpreter cannot use ends the program: silently taking
-    the wheels instead would mix two ROS 2 installations in one process.
+
+def require_usable(ros: RosEnvironment) -> None:
     """
-    distro = os.environ.get('ROS_DISTRO', '')
-    if not distro or not os.environ.get('AMENT_PREFIX_PATH'):
-        return RosEnvironment('')
-    if not importable(sys.executable, 'rclpy'):
-        fail(f'ROS 2 {distro} is sourced, but {sys.executable} (Python '
+    End the program when the sourced distribution is not for this interpreter.
+
+    Silently taking the wheels instead would mix two ROS 2 installations in one process.
+    """
+    if ros.sourced and not importable(sys.executable, 'rclpy'):
+        fail(f'ROS 2 {ros.distro} is sourced, but {sys.executable} (Python '
              f'{sys.version_info.major}.{sys.version_info.minor}) cannot import its rclpy. '
              'Name the interpreter it was built for: make PYTHON=/usr/bin/python3 …, or use a '
              'shell in which it is not sourced')
-    return RosEnvironment(distro)
 
 
 def require_packages(python: str, distro: str) -> None:

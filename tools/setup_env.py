@@ -141,6 +141,7 @@ def set_up(level: str) -> None:
     wanted = ingredients(ros, level)
     if stamp.get(level) == wanted:
         return
+    ros_environment.require_usable(ros)
     system_packages.check_platform(ros.sourced)
     system_packages.require_packages(needs_compiler=not ros.sourced)
     if ros.sourced:
