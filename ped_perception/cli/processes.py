@@ -82,15 +82,19 @@ class Child:
             return None
         return float(times.user + times.system)
 
-    def check(self) -> None:
+    def check(self, may_end: bool = True) -> None:
         """
         See whether it failed.
 
+        Args:
+            may_end: whether it may have ended without an error by now.
+
         Raises:
-            ProcessError: it ended with an error; the message has the end of its log.
+            ProcessError: it ended otherwise; the message has the end of its log.
         """
-        if self.exit_code:
-            raise ProcessError(f'{self.name} {_how(self.exit_code)}.\n{self.tail()}')
+        exit_code = self.exit_code
+        if exit_code or (exit_code is not None and not may_end):
+            raise ProcessError(f'{self.name} {_how(exit_code)}.\n{self.tail()}')
 
     def log_text(self) -> str:
         """Give everything it has printed so far."""
@@ -108,14 +112,16 @@ class Child:
 
     def end(self) -> None:
         """End it and all it started: ask, then insist, then kill. May be called twice."""
-        for number, patience_s in _PATIENCE_S.items():
-            if self.exit_code is not None:
-                break
-            self._signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(patience_s)
-        # What the process itself left behind is still in its group.
-        self._signal(signal.SIGKILL)
+        try:
+            for number, patience_s in _PATIENCE_S.items():
+                if self.exit_code is not None:
+                    break
+                self._signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(patience_s)
+        finally:
+            # For what the process left behind in its group, and for a second Ctrl-C.
+            self._signal(signal.SIGKILL)
 
     def __enter__(self) -> Child:
         """Give itself."""

@@ -28,10 +28,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 720, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 18, 44, 46
-_MARK_ROW = 13
-_MOST_BINS = 48
+WIDTH, HEIGHT = 1040, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 18, 10, 50
+_MARK_ROW = 17
+_FEWEST_BINS, _MOST_BINS = 8, 48
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def histogram(values: Sequence[float], *, title: str, x_label: str, y_label: str
     """
     data = np.asarray(values, np.float64)
     low, high = float(data.min()), float(data.max())
-    shown_high = max(_bulk_end(data), *marks.values())
+    shown_high = max((_bulk_end(data), *marks.values()))
     note = ''
     if high > shown_high:
         beyond = int((data > shown_high).sum())
@@ -126,8 +126,11 @@ def _bulk_end(data: NDArray[np.float64]) -> float:
 def _bin_edges(data: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
     if high <= low:
         return np.array([low - 0.5, low + 0.5])
-    count = len(np.histogram_bin_edges(data, 'fd', (low, high))) - 1
-    return np.linspace(low, high, max(8, min(_MOST_BINS, count)) + 1, dtype=np.float64)
+    # Freedman and Diaconis 1981, within what a reader can tell apart.
+    first, third = np.percentile(data, (25, 75))
+    width = max(2 * (third - first) / len(data) ** (1 / 3), (high - low) / _MOST_BINS)
+    count = max(_FEWEST_BINS, math.ceil((high - low) / width))
+    return np.linspace(low, high, count + 1, dtype=np.float64)
 
 
 def ticks(low: float, high: float, most: int = 7) -> list[float]:
@@ -159,7 +162,9 @@ def lay_out(chart: Chart) -> LaidOut:
     """Compute where everything of a chart goes."""
     x_low, x_high = chart.x_range or _x_range(chart)
     y_low, y_high = chart.y_range or (0.0, _y_top(chart))
-    left, right, top, bottom = _LEFT, WIDTH - _RIGHT, _TOP, HEIGHT - _BOTTOM
+    # Labels of marks get a row each: percentiles often stand close together.
+    left, right, bottom = _LEFT, WIDTH - _RIGHT, HEIGHT - _BOTTOM
+    top = _TOP + _MARK_ROW * len(chart.marks or {})
 
     def x_px(x: float) -> float:
         return round(left + (x - x_low) / (x_high - x_low) * (right - left), 1)
@@ -176,12 +181,11 @@ def lay_out(chart: Chart) -> LaidOut:
     marks: list[tuple[float, float, str, str]] = []
     ordered = sorted((chart.marks or {}).items(), key=lambda item: item[1])
     for row, (label, x) in enumerate(ordered):
-        # One row each: percentiles often stand close together.
         at_right = x_px(x) > (left + right) * 0.75
-        marks.append((x_px(x), top - 30 + row * _MARK_ROW, label, 'end' if at_right else 'start'))
+        marks.append((x_px(x), _TOP + 4 + row * _MARK_ROW, label, 'end' if at_right else 'start'))
     return LaidOut(
         chart=chart, frame=(left, top, right, bottom),
-        x_ticks=[(x_px(tick), f'{tick:g}') for tick in ticks(x_low, x_high, 9)],
+        x_ticks=[(x_px(tick), f'{tick:g}') for tick in ticks(x_low, x_high, 13)],
         y_ticks=[(y_px(tick), f'{tick:g}') for tick in ticks(y_low, y_high, 6)],
         bars=bars, paths=[_path(line, x_px, y_px) for line in chart.lines], marks=marks)
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+import functools
 from pathlib import Path
 from typing import TypeAlias
 
@@ -150,8 +151,13 @@ def picture_from_image(image_hw3: Uint8Array, caption: str, width: int = 960) ->
 
 def html_from_report(report: Report) -> str:
     """Write a report as one HTML page."""
+    return _environment().get_template('report.html.j2').render(report=report)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(lay_out=lay_out, width=WIDTH, height=HEIGHT)
-    return environment.get_template('report.html.j2').render(report=report)
+    return environment
