@@ -45,7 +45,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     'backends/tensorrt.py': frozenset({'core', 'engine', 'numpy', 'pycuda', 'tensorrt',
                                        'tensorrt_rtx'}),
     'evaluation': frozenset({'core', 'sources', 'engine', 'backends', 'numpy', 'cv2', 'scipy',
-                             'jinja2', 'yaml', 'tqdm', 'psutil'}),
+                             'av', 'jinja2', 'yaml', 'tqdm', 'psutil'}),
     'ros': frozenset({'core', 'sources', 'engine', 'backends', 'numpy', 'cv2', 'yaml', 'psutil',
                       'ament_index_python'}) | MESSAGES,
     'cli': frozenset({'core', 'sources', 'engine', 'backends', 'evaluation', 'ros', 'numpy', 'cv2',
@@ -54,7 +54,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 
 # What is not installed everywhere. No program may need it to start: it is imported where it is
 # used, so that a machine without it can use the rest and learns which extra to install.
-OPTIONAL = frozenset({'onnx', 'onnxruntime', 'openvino', 'pycuda', 'rosbags', 'tensorrt',
+OPTIONAL = frozenset({'av', 'onnx', 'onnxruntime', 'openvino', 'pycuda', 'rosbags', 'tensorrt',
                       'tensorrt_rtx'})
 
 
