@@ -181,6 +181,8 @@ def test_raw_and_rectified_topics_of_a_stereo_camera_give_the_same_ray() -> None
     for model in both:
         # The second camera sits a baseline to the right in the frame of the first.
         np.testing.assert_allclose(model.centre_3, [0.12, 0, 0], atol=1e-4)
+        points_n3 = model.centre_3 + 4 * model.rays_from_pixels(pixels_n2)
+        np.testing.assert_allclose(model.pixels_from_points(points_n3), pixels_n2, atol=0.001)
 
 
 def test_a_smaller_picture_of_the_same_camera_sees_the_same() -> None:

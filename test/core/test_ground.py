@@ -93,7 +93,8 @@ def test_a_person_is_placed_where_he_stands(
     ('feet at the height of the camera', [600, 200, 680, 360], GroundReason.ABOVE_HORIZON),
     ('feet above the horizon: on a bridge', [600, 100, 680, 250], GroundReason.ABOVE_HORIZON),
     ('eight pixels high: 190 m away', [600, 356, 604, 364], GroundReason.TOO_FAR),
-    ('head cut off and feet at the horizon', [600, 0, 680, 361], GroundReason.TOO_FAR),
+    ('head cut off, feet too near the horizon to tell 54 m', [600, 0, 680, 385],
+     GroundReason.TOO_FAR),
     ('an empty box', [600, 400, 600, 500], GroundReason.BAD_BOX),
     ('upside down', [600, 500, 680, 400], GroundReason.BAD_BOX),
     ('not a number', [600, np.nan, 680, 500], GroundReason.BAD_BOX),
@@ -162,19 +163,27 @@ def test_feet_behind_another_pedestrian_lie_between_him_and_the_farthest_place()
     assert beside.reason_t.tolist() == [GroundReason.AGREED] * 2
 
 
-@pytest.mark.parametrize(('why', 'mounting', 'xy'), [
-    ('near: pixels and strides', {}, (8.0, 1.0)),
-    ('middle: pitch and height', {}, (20.0, -4.0)),
-    ('a rolled camera to the side', {'yaw_deg': 70, 'roll_deg': 10, 'pitch_deg': 5}, (5.0, 12.0)),
+@pytest.mark.parametrize(('why', 'mounting', 'xy', 'changes'), [
+    ('near: pixels and height', {}, (8.0, 1.0), {}),
+    ('middle: pitch and height', {}, (20.0, -4.0), {}),
+    ('a rolled camera to the side', {'yaw_deg': 70, 'roll_deg': 10, 'pitch_deg': 5}, (5.0, 12.0),
+     {}),
+    ('long strides below a truck', {'xyz': (3, 0, 2.9), 'pitch_deg': 20}, (8.5, 1.0),
+     {'foot_ahead_sigma_m': 0.6, 'person_height_sigma_m': 0.03}),
+    ('only the height, below a bridge', {'xyz': (3, 0, 5.9), 'pitch_deg': 35}, (12.0, 1.0),
+     {'foot_ahead_sigma_m': 0.5, 'person_height_sigma_m': 0.01, 'ground_sigma_m': 0.7,
+      'edge_sigma': 0.001}),
 ])
 def test_the_covariance_is_that_of_random_draws(
-        why: str, mounting: dict[str, Any], xy: tuple[float, float]) -> None:
+        why: str, mounting: dict[str, Any], xy: tuple[float, float],
+        changes: dict[str, float]) -> None:
     transform, model = base_from_camera(**mounting), pinhole()
+    config = dataclasses.replace(CONFIG, disagreement_sigmas=10.0, **changes)
     box = np.array(person_box(model, transform, xy))
-    stated = place(box.tolist(), transform)
+    stated = place(box.tolist(), transform, config=config)
     assert stated.reason_t[0] == GroundReason.AGREED
     random = np.random.default_rng(7)
-    draws = [_drawn(random, box, transform, model) for _ in range(500)]
+    draws = [_drawn(random, box, transform, model, config) for _ in range(500)]
     sampled_22 = np.cov(np.array(draws).T)
     root_22 = np.linalg.inv(np.linalg.cholesky(stated.cov_t22[0]))
     ratios = np.sqrt(np.linalg.eigvalsh(root_22 @ sampled_22 @ root_22.T))
@@ -184,26 +193,26 @@ def test_the_covariance_is_that_of_random_draws(
 
 
 def _drawn(random: np.random.Generator, box: np.ndarray, transform: np.ndarray,
-           model: CameraModel) -> np.ndarray:
+           model: CameraModel, config: GroundConfig) -> np.ndarray:
     """Place the same box with everything that is assumed of the scene slightly wrong."""
-    edge = CONFIG.edge_sigma * (box[3] - box[1])
+    edge = config.edge_sigma * (box[3] - box[1])
     centre_x, centre_y, height = random.normal(size=3)
     top, bottom, middle = random.normal(scale=edge, size=3)
     moved = box + [centre_x + middle, centre_y - height / 2 + top,
                    centre_x + middle, centre_y + height / 2 + bottom]
-    mount, nod = np.radians([CONFIG.mounting_sigma_deg, CONFIG.nodding_sigma_deg])
+    mount, nod = np.radians([config.mounting_sigma_deg, config.nodding_sigma_deg])
     roll, pitch, yaw = random.normal(size=3) * [np.hypot(mount, nod), np.hypot(mount, nod), mount]
     turned = transform.copy()
     turned[:3, :3] = cv2.Rodrigues(np.array([roll, pitch, yaw]))[0] @ transform[:3, :3]
-    focal = 1 + random.normal() * CONFIG.focal_sigma
-    config = dataclasses.replace(
-        CONFIG, disagreement_sigmas=10.0,
-        ground_z_m=random.normal() * np.hypot(CONFIG.ground_sigma_m, CONFIG.camera_height_sigma_m),
-        person_height_m=CONFIG.person_height_m + random.normal() * CONFIG.person_height_sigma_m,
-        foot_ahead_m=CONFIG.foot_ahead_m + random.normal() * CONFIG.foot_ahead_sigma_m)
+    focal = 1 + random.normal() * config.focal_sigma
+    wrong = dataclasses.replace(
+        config,
+        ground_z_m=random.normal() * np.hypot(config.ground_sigma_m, config.camera_height_sigma_m),
+        person_height_m=config.person_height_m + random.normal() * config.person_height_sigma_m,
+        foot_ahead_m=config.foot_ahead_m + random.normal() * config.foot_ahead_sigma_m)
     lens = dataclasses.replace(model, matrix_33=model.matrix_33 * [[focal, 1, 1], [1, focal, 1],
                                                                    [1, 1, 1]])
-    return place(moved.tolist(), turned, lens, config).xy_t2[0]
+    return place(moved.tolist(), turned, lens, wrong).xy_t2[0]
 
 
 def test_turning_the_camera_turns_positions_and_covariances_alike() -> None:

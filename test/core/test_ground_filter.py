@@ -313,13 +313,36 @@ def test_a_camera_that_falls_silent_leaves_nobody_behind() -> None:
 
 
 def test_a_late_picture_is_carried_forward() -> None:
-    people = GroundFilter(CONFIG)
-    walk(people, np.arange(0, 2.05, 0.1), (10, 0), (0, 1.5))
-    ego = EgoMotion(0.0, 0.0)
-    tracks = people.update(seen([(10, 1.5 * 1.7)], 1.7, camera='left'), ego)
-    assert tracks.stamp_ns == 2 * SECOND
+    """Two cameras see one walker; the second is always 0.3 s behind."""
+    people, ego = GroundFilter(CONFIG), EgoMotion(0.0, 0.0)
+    for step in range(40):
+        time_s = 0.1 * step
+        people.update(seen([(10, 1.5 * time_s)], time_s), ego)
+        late_s = time_s - 0.3
+        tracks = people.update(seen([(10, 1.5 * late_s)], late_s, camera='left'), ego)
+    assert tracks.stamp_ns == round(3.9 * SECOND)
     assert len(tracks) == 1
-    assert tracks.xy_t2[0, 1] == pytest.approx(3.0, abs=0.25)
+    assert tracks.xy_t2[0, 1] == pytest.approx(1.5 * 3.9, abs=0.05)
+
+
+def test_what_lasts_turns_with_the_vehicle() -> None:
+    """Uncertain along the ray when seen ahead; after a quarter turn to the left, at the right."""
+    people, ego = GroundFilter(CONFIG), EgoMotion(0.0, np.pi / 2 / 0.8)
+    found = seen([(20, 0)], 0.0, noise_m=0.01)
+    long_t22 = found.noise_t22 + np.diag([4.0, 0.01])
+    people.update(GroundPositions(**{**vars(found), 'cov_t22': long_t22}), ego)
+    tracks = people.update(seen([], 0.8, camera='left'), ego)
+    np.testing.assert_allclose(tracks.xy_t2[0], [0, -20], atol=1e-9)
+    grown_m2 = tracks.cov_t22[0].diagonal() - tracks.cov_t22[0].diagonal().min()
+    np.testing.assert_allclose(grown_m2, [0, 3.99], atol=0.01)
+
+
+def test_outliers_now_and_then_do_not_add_up() -> None:
+    people, ego = GroundFilter(CONFIG), EgoMotion(0.0, 0.0)
+    for step in range(24):
+        wrong = step > 10 and step % 3 == 0
+        tracks = people.update(seen([(30 if wrong else 10, 0)], 0.1 * step), ego)
+        assert tracks.xy_t2[0, 0] == pytest.approx(10, abs=0.2)
 
 
 def test_prediction_makes_up_for_latency_and_says_so() -> None:
