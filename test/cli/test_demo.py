@@ -25,13 +25,10 @@ import time
 
 import cv2
 import numpy as np
-import psutil
-import pytest
-
-pytest.importorskip('rclpy')
-
 from ped_perception.cli.demo import main
 from ped_perception.evaluation.video import VideoWriter
+import psutil
+import pytest
 
 pytestmark = pytest.mark.ros
 

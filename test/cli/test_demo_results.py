@@ -21,10 +21,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
-
-pytest.importorskip('rclpy')
-
 from ped_perception.cli.demo_figures import figures_from_run, summary
 from ped_perception.cli.demo_nodes import DemoSettings
 from ped_perception.cli.demo_report import report_from_figures, verdict
@@ -39,6 +35,7 @@ from ped_perception.cli.demo_video import (
 from ped_perception.core.draw import BOX_COLOUR
 from ped_perception.core.types import Detections
 from ped_perception.ros.listener import Heard
+import pytest
 
 HEIGHT, WIDTH = 120, 200
 START_NS, PERIOD_NS = 1_700_000_000_000_000_000, 100_000_000
