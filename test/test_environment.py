@@ -218,12 +218,13 @@ def test_environment_of_wheels_is_not_taken_for_a_sourced_one(
 def test_missing_packages_of_a_distribution_are_named(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Name every missing package of a sourced distribution in one command."""
-    monkeypatch.setattr(ros_environment, 'importable',
-                        lambda python, module: module not in ('vision_msgs', 'cv_bridge'))
+    monkeypatch.setattr(ros_environment, 'NEEDED', {
+        'json': 'json', 'no_such_msgs': 'no-such-msgs', 'no_bridge': 'no-bridge'})
     with pytest.raises(SystemExit):
-        ros_environment.require_packages(sys.executable, 'humble')
-    assert 'sudo apt install ros-humble-cv-bridge ros-humble-vision-msgs' in \
+        ros_environment.require_packages(ros_environment.RosEnvironment('humble'))
+    assert 'sudo apt install ros-humble-no-such-msgs ros-humble-no-bridge\n' in \
         capsys.readouterr().err
+    ros_environment.require_packages(ros_environment.RosEnvironment(''))
 
 
 def test_environment_of_other_wheels_is_not_inherited(monkeypatch: pytest.MonkeyPatch) -> None:

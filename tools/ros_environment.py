@@ -99,9 +99,18 @@ def require_usable(ros: RosEnvironment) -> None:
              'shell in which it is not sourced')
 
 
-def require_packages(python: str, distro: str) -> None:
+def missing_packages() -> list[str]:
+    """Name the needed packages of a distribution that this interpreter does not find."""
+    program = ('import importlib.util, sys; '
+               'print(*(name for name in sys.argv[1:] if not importlib.util.find_spec(name)))')
+    found = subprocess.run([sys.executable, '-c', program, *NEEDED], env=clean_environment(),
+                           check=True, capture_output=True, text=True)
+    return [NEEDED[module] for module in found.stdout.split()]
+
+
+def require_packages(ros: RosEnvironment) -> None:
     """End the program with the install command when a sourced distribution lacks packages."""
-    missing = [package for module, package in NEEDED.items() if not importable(python, module)]
+    missing = missing_packages() if ros.sourced else []
     if missing:
-        names = ' '.join(f'ros-{distro}-{package}' for package in missing)
-        fail(f'ROS 2 {distro} lacks packages this one needs: sudo apt install {names}')
+        names = ' '.join(f'ros-{ros.distro}-{package}' for package in missing)
+        fail(f'ROS 2 {ros.distro} lacks packages this one needs: sudo apt install {names}')

@@ -123,9 +123,7 @@ def install(ros: ros_environment.RosEnvironment, level: str) -> None:
     lock = REQUIREMENTS / ros.lock_name(level)
     with Step('packages', f'installing the locked packages ({lock.name})') as step:
         install_lock(step, PYTHON, lock)
-    if ros.sourced:
-        ros_environment.require_packages(str(PYTHON), ros.distro)
-    else:
+    if not ros.sourced:
         wheels = build_interfaces.wheels()
         with Step('messages', 'installing the message packages') as step:
             pip_install(step, PYTHON, '--no-index', '--force-reinstall', *wheels)
@@ -142,6 +140,7 @@ def set_up(level: str) -> None:
     if stamp.get(level) == wanted:
         return
     ros_environment.require_usable(ros)
+    ros_environment.require_packages(ros)
     system_packages.check_platform(ros.sourced)
     system_packages.require_packages(needs_compiler=not ros.sourced)
     if ros.sourced:
@@ -171,4 +170,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        fail('interrupted; repeat the command to go on')
