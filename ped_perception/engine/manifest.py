@@ -222,28 +222,20 @@ def manifest_path(plan: Path) -> Path:
     return plan.with_name(f'{plan.name}.json')
 
 
-def read_plan(plan: Path) -> LoadedPlan:
-    """
-    Read a plan and its manifest, intact but perhaps of another machine.
-
-    Raises:
-        EngineMismatchError: a file is missing, damaged or cannot be read; says which.
-    """
-    remedy = 'Build it with: ped_engine build'
+def inspect_plan(plan: Path) -> LoadedPlan | str:
+    """Read a plan and its manifest, or say why they cannot be used on any machine."""
+    sidecar = manifest_path(plan)
     try:
-        manifest = Manifest.from_bytes(manifest_path(plan).read_bytes())
+        manifest = Manifest.from_bytes(sidecar.read_bytes())
         data = plan.read_bytes()
     except FileNotFoundError as error:
-        raise EngineMismatchError(f'{error.filename} does not exist. {remedy}') from error
+        return f'{error.filename} does not exist'
     except OSError as error:
-        raise EngineMismatchError(f'{error.filename} cannot be read: {error}.') from error
+        return f'{error.filename} cannot be read ({error.strerror})'
     except ValueError as error:
-        raise EngineMismatchError(f'{manifest_path(plan)} is damaged: {error}. '
-                                  f'{remedy}') from error
+        return f'{sidecar} is damaged ({error})'
     if len(data) != manifest.plan_bytes or _sha256(data) != manifest.plan_sha256:
-        raise EngineMismatchError(
-            f'{plan} is damaged: it is not what its manifest describes. Build it again: '
-            f'{manifest.recipe.command()} --force')
+        return f'{plan} is damaged (it is not what its manifest describes)'
     return LoadedPlan(plan, data, manifest)
 
 
@@ -259,7 +251,9 @@ def load_plan(plan: Path, machine: Machine) -> LoadedPlan:
         EngineMismatchError: it is missing, damaged, or was built for another library, version
             or GPU; says which, and the command that builds one for this machine.
     """
-    loaded = read_plan(plan)
+    loaded = inspect_plan(plan)
+    if isinstance(loaded, str):
+        raise EngineMismatchError(f'{loaded}. Build it: ped_engine build NAME')
     problem = machine_problem(loaded.manifest.recipe, machine)
     if problem is not None:
         raise EngineMismatchError(

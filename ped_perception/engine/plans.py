@@ -23,9 +23,16 @@ import fcntl
 import os
 from pathlib import Path
 
-from ped_perception.core.errors import EngineMismatchError, ModelError
+from ped_perception.core.errors import ModelError
 from ped_perception.engine.files import write_whole
-from ped_perception.engine.manifest import Manifest, manifest_path, read_plan, Recipe
+from ped_perception.engine.manifest import (
+    inspect_plan,
+    LoadedPlan,
+    Manifest,
+    manifest_path,
+    Recipe,
+    SUFFIX,
+)
 
 
 def user_plans() -> Path:
@@ -34,16 +41,21 @@ def user_plans() -> Path:
     return Path(base) / 'ped_perception' / 'plans'
 
 
+def built_plans(folder: Path) -> dict[Path, LoadedPlan | str]:
+    """Read all plans of a folder; see ``inspect_plan``."""
+    return {path: inspect_plan(path) for path in sorted(folder.glob(f'*{SUFFIX}'))}
+
+
 def plan_problem(plan: Path, recipe: Recipe) -> str | None:
     """
     Say why a plan is not what a recipe asks for; None if it is and may be used.
 
     This is the check of the cache: the plan is read whole, nothing is deserialised.
     """
-    try:
-        found = read_plan(plan).manifest.recipe
-    except EngineMismatchError as error:
-        return str(error)
+    loaded = inspect_plan(plan)
+    if isinstance(loaded, str):
+        return loaded
+    found = loaded.manifest.recipe
     theirs, ours = asdict(found), asdict(recipe)
     different = [f'{key} is {theirs[key]}, not {ours[key]}' for key in ours
                  if theirs[key] != ours[key]]
