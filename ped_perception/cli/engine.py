@@ -23,7 +23,8 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from ped_perception.core.errors import PedPerceptionError
+from ped_perception.cli.int8 import import_int8, KEPT_FROM_CALIBRATION, Pictures
+from ped_perception.core.errors import ModelError, PedPerceptionError
 from ped_perception.engine.catalogue import (
     find_file,
     ImportOptions,
@@ -31,6 +32,7 @@ from ped_perception.engine.catalogue import (
     ModelEntry,
     resolve,
     size_hw_from_text,
+    SourceModel,
 )
 from ped_perception.engine.models import cached_path, compile_graph, ImportReport
 
@@ -87,6 +89,9 @@ def _model_row(entry: ModelEntry) -> dict[str, Any]:
         'name': entry.name, 'kind': 'model', 'title': entry.title,
         'family': entry.options.family, 'path': str(path) if path else None,
         'shipped': entry.shipped, 'size': _size_text(entry.size_hw), 'licence': entry.licence,
+        'prebuilt': [{'size': _size_text(row.size_hw), 'precision': row.precision,
+                      'runtime': row.runtime, 'agreement': row.agreement}
+                     for row in entry.prebuilt],
         'source': entry.source, 'how_to_get': entry.how_to_get,
         'measured': [{'images': row.images, 'size': _size_text(row.size_hw),
                       'ap50': row.ap50, 'ap': row.ap} for row in entry.measured]}
@@ -110,8 +115,16 @@ def _add_import(commands: Any) -> None:
     parser.add_argument('--class-index', type=int, metavar='I', help='class of the pedestrian')
     parser.add_argument('--class-count', type=int, metavar='C', help='classes of the model')
     parser.add_argument('--top-k', type=int, metavar='K', help='candidates per image')
-    parser.add_argument('--precision', choices=('fp32', 'fp16'), default='fp32',
-                        help='type of weights and activations (default: %(default)s)')
+    parser.add_argument('--precision', choices=('fp32', 'fp16', 'int8'), default='fp32',
+                        help='type of weights and activations (default: %(default)s); int8 '
+                             'needs --calibrate')
+    parser.add_argument('--calibrate', metavar='SOURCE',
+                        help='folder of pictures, video or rosbag2 recording, with people, as '
+                             'the camera takes them; a quarter is kept to compare with float32')
+    parser.add_argument('--pictures', type=_count, default=200, metavar='N',
+                        help='pictures taken of it at most (default: %(default)s)')
+    parser.add_argument('--runtime', choices=('cpu', 'tensorrt'), default='cpu',
+                        help='what will run the int8 graph (default: %(default)s)')
     parser.add_argument('--mean', type=float, nargs=3, metavar='V',
                         help='grey levels subtracted, in the order of --channel-order')
     parser.add_argument('--std', type=float, nargs=3, metavar='V', help='divisors after that')
@@ -125,9 +138,22 @@ def _import(options: argparse.Namespace) -> int:
         options.family, options.class_index, options.class_count, options.top_k,
         tuple(options.mean) if options.mean else None,
         tuple(options.std) if options.std else None, options.channel_order)
-    output = options.output or cached_path(source, options.size, options.precision, wanted)
+    output = options.output or cached_path(source, options.size, options.precision, wanted,
+                                           runtime=options.runtime)
+    if options.precision == 'int8':
+        return _import_int8(source, options, wanted, output)
     report = compile_graph(source, options.size, options.precision, wanted, output)
     print('\n'.join(_summary(report)))
+    return 0
+
+
+def _import_int8(source: SourceModel, options: argparse.Namespace, wanted: ImportOptions,
+                 output: Path) -> int:
+    if options.calibrate is None:
+        raise ModelError('INT8 needs pictures to calibrate with: add --calibrate FOLDER, VIDEO '
+                         'or RECORDING.')
+    print('\n'.join(import_int8(source, options.size, wanted, options.runtime,
+                                Pictures(options.calibrate, options.pictures), output)))
     return 0
 
 
@@ -152,6 +178,13 @@ def _size(text: str) -> tuple[int, int]:
         return size_hw_from_text(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < KEPT_FROM_CALIBRATION:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number of at least '
+                                         f'{KEPT_FROM_CALIBRATION}')
+    return int(text)
 
 
 def _size_text(size_hw: tuple[int, int]) -> str:

@@ -53,7 +53,7 @@ Runtime: TypeAlias = Literal['cpu', 'tensorrt']
 
 CALIBRATION_VIEWS = ('whole', 'whole@0.65')     # what the shipped configuration looks through
 CROP_SHARES = (0.25, 0.9)       # of the picture's sides: near and far people from one picture
-GAINS = (0.5, 1.5)              # of the grey levels: dusk and low sun
+GAINS = (0.6, 1.2)              # of the grey levels; brighter ones saturate and widen all ranges
 METHOD = 'minmax'
 
 
