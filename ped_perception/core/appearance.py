@@ -57,7 +57,8 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
     # Number the histograms through, person by person, so that one count fills them all.
     count = len(boxes_n4)
     histogram = np.arange(count * _HALVES)[:, None] * _COLOURS
-    counts = np.bincount((bin_nrc.reshape(count * _HALVES, -1) + histogram).ravel(),
-                         minlength=count * LOOK_SIZE)
     points = len(_ROWS) * len(_COLUMNS)
+    counts = np.bincount(
+        (bin_nrc.reshape(count * _HALVES, points // _HALVES) + histogram).ravel(),
+        minlength=count * LOOK_SIZE)
     return np.sqrt(counts / points).reshape(count, LOOK_SIZE).astype(np.float32)

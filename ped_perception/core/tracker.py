@@ -102,7 +102,7 @@ class TrackerConfig:
         0.5, 'Time after which a rate of growth is forgotten.', unit='s',
         minimum=0.01, maximum=100.0)
     centre_noise: float = param(
-        0.05, 'Standard deviation of the centre of a box with a high score, in heights of the box.',
+        0.05, 'Standard deviation of the centre of a box with a high score, in its heights.',
         minimum=0.001, maximum=1.0)
     width_noise: float = param(
         0.15, 'Relative standard deviation of the width of such a box: arms and legs swing.',
@@ -231,8 +231,9 @@ class Tracker:
         config = self._config
         distance_tn = kalman.squared_distances(
             people.states, kalman.measurements_from_boxes(detections.boxes_n4), self._model)
-        near_tn = distance_tn <= self._gate
-        known_tn = people.looks_td.any(axis=1)[:, None] & looks_nd.any(axis=1)
+        near_tn: BoolArray = np.less_equal(distance_tn, self._gate)
+        known_tn: BoolArray = np.logical_and.outer(people.looks_td.any(axis=1),
+                                                   looks_nd.any(axis=1))
         differ_tn = np.where(known_tn, 1 - people.looks_td @ looks_nd.T, 0)
         cost_tn = 1 - overlap_tn + config.look_weight * differ_tn
         sure_n = detections.scores_n >= config.high_score

@@ -1,0 +1,392 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Tracks keep their people: through gaps, crossings, jumping clocks and empty pictures."""
+
+from __future__ import annotations
+
+import itertools
+
+import cv2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
+from ped_perception.core.association import assigned, overlaps_from_boxes
+from ped_perception.core.config import config_from_mapping, specs_of
+from ped_perception.core.tracker import Tracker, TrackerConfig
+from ped_perception.core.types import Detections
+import pytest
+
+HW = (400, 600)
+SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND
+
+
+def detections(time_s, *rows):
+    """Make the detections of one picture from (x1, y1, x2, y2, score) rows."""
+    array = np.array(rows, np.float32).reshape(-1, 5)
+    array = array[np.argsort(-array[:, 4], kind='stable')]
+    return Detections('front', START + round(time_s * SECOND), 'optical', HW,
+                      array[:, :4].copy(), array[:, 4].copy())
+
+
+def person(x, y=200.0, height=100.0, score=0.9):
+    """Make one detection from its centre and height."""
+    return (x - height / 5, y - height / 2, x + height / 5, y + height / 2, score)
+
+
+def tracker(**values):
+    """Make a tracker with ids from 1."""
+    return Tracker(TrackerConfig(**values), itertools.count(1))
+
+
+def walk(follower, times_s, speed_px_s=50.0, start=100.0):
+    """Let one person walk to the right; give the last tracks."""
+    for time_s in times_s:
+        tracks = follower.step(detections(time_s, person(start + speed_px_s * time_s)))
+    return tracks
+
+
+def every(period_s, count):
+    """Give times at a steady rate."""
+    return [k * period_s for k in range(count)]
+
+
+@pytest.mark.parametrize(('times_s', 'why'), [
+    (every(1 / 30, 40), 'a fast camera'),
+    (every(0.25, 8), 'a slow camera'),
+    ([0, 0.03, 0.2, 0.21, 0.5, 0.53, 0.9, 1.0], 'an irregular one'),
+    ([0, 0.1, 0.2, 0.2, 0.2, 0.3], 'stamps that repeat'),
+    ([0, 0.1, 0.2, 0.3, 2.2, 2.3], 'a gap in the stream, shorter than forget_s'),
+])
+def test_one_person_keeps_one_id(times_s, why):
+    tracks = walk(tracker(), times_s)
+    assert tracks.ids_t.tolist() == [1]
+    assert tracks.confirmed_t.all()
+    assert not tracks.predicted_t.any()
+    assert tracks.ages_s_t[0] == pytest.approx(times_s[-1], abs=1e-4)
+
+
+def test_the_record_says_what_was_seen():
+    follower = tracker()
+    walk(follower, every(0.1, 20))
+    tracks = follower.step(detections(2.0, person(400, score=0.95), person(200, score=0.8)))
+    assert tracks.camera == 'front'
+    assert tracks.frame_id == 'optical'
+    assert tracks.stamp_ns == START + 2 * SECOND
+    assert tracks.source_hw == HW
+    assert tracks.ids_t.tolist() == [1, 2]
+    assert tracks.detections_t.tolist() == [1, 0], 'rows of the detections, best score first'
+    np.testing.assert_allclose(tracks.scores_t, [0.8, 0.95])
+    np.testing.assert_allclose(tracks.velocities_t2[0], [50, 0], atol=3)
+    np.testing.assert_allclose(tracks.boxes_t4[0], person(200)[:4], atol=3)
+    assert tracks.sigmas_t4[0, 0] < tracks.sigmas_t4[1, 0], 'an old acquaintance is surer'
+
+
+def test_confirmation_takes_time_not_frames():
+    fast, slow = tracker(confirm_s=0.2), tracker(confirm_s=0.2)
+    confirmed = [bool(walk(fast, [time_s]).confirmed_t[0]) for time_s in every(0.05, 6)]
+    assert confirmed == [False] * 4 + [True] * 2
+    assert [bool(walk(slow, [time_s]).confirmed_t[0]) for time_s in (0, 0.25)] == [False, True]
+    assert walk(tracker(confirm_s=0.0), [0]).confirmed_t.all()
+
+
+@pytest.mark.parametrize('period_s', [0.04, 0.1, 0.25])
+def test_a_lost_person_is_predicted_and_then_dropped_in_time(period_s):
+    follower = tracker(forget_s=1.0)
+    walk(follower, every(0.1, 10))
+    time_s, seen_until = 0.9, 0.9
+    while True:
+        time_s += period_s
+        tracks = follower.step(detections(time_s))
+        if not len(tracks):
+            break
+        assert tracks.predicted_t.all()
+        assert tracks.unseen_s_t[0] == pytest.approx(time_s - seen_until, abs=1e-4)
+        assert tracks.boxes_t4[0, 0] == pytest.approx(80 + 50 * time_s, abs=10)
+    assert 1.0 < time_s - seen_until <= 1.0 + period_s + 1e-6
+
+
+def test_an_unconfirmed_track_is_dropped_sooner():
+    follower = tracker(confirm_s=0.5, forget_new_s=0.15)
+    follower.step(detections(0, person(100)))
+    assert len(follower.step(detections(0.1))) == 1
+    assert len(follower.step(detections(0.2))) == 0
+
+
+def test_a_prediction_does_not_linger_outside_the_picture():
+    follower = tracker()
+    tracks = walk(follower, every(0.1, 10), speed_px_s=250.0, start=350.0)
+    assert len(tracks) == 1
+    for time_s in (1.0, 1.1, 1.2):
+        tracks = follower.step(detections(time_s))
+    assert len(tracks) == 0
+
+
+def test_uncertainty_grows_while_unseen():
+    follower = tracker()
+    seen = walk(follower, every(0.1, 10)).sigmas_t4[0]
+    later = follower.step(detections(1.5)).sigmas_t4[0]
+    assert (later > seen).all()
+
+
+@pytest.mark.parametrize(('score', 'continues', 'begins', 'why'), [
+    (0.9, True, True, 'sure'),
+    (0.47, True, False, 'sure enough to choose first, not to begin'),
+    (0.3, True, False, 'unsure: continues only'),
+    (0.1, False, False, 'below low_score: ignored'),
+])
+def test_scores_decide_what_a_detection_may_do(score, continues, begins, why):
+    follower = tracker()
+    walk(follower, every(0.1, 10))
+    tracks = follower.step(detections(1.0, person(150, score=score)))
+    assert (not tracks.predicted_t[0]) is continues
+    assert len(tracker().step(detections(0, person(150, score=score)))) == int(begins)
+
+
+def test_unsure_detections_do_not_continue_unconfirmed_tracks():
+    follower = tracker(confirm_s=0.5)
+    follower.step(detections(0, person(100)))
+    assert follower.step(detections(0.1, person(100, score=0.3))).predicted_t.all()
+
+
+def test_a_sure_detection_beats_a_nearer_unsure_one():
+    follower = tracker()
+    walk(follower, every(0.1, 10), speed_px_s=0)
+    tracks = follower.step(detections(1.0, person(100, score=0.3), person(108, score=0.8)))
+    assert tracks.ids_t.tolist() == [1]
+    assert tracks.scores_t[0] == pytest.approx(0.8)
+
+
+def test_an_unsure_box_moves_its_track_less():
+    moved = []
+    for score in (0.9, 0.25):
+        follower = tracker()
+        walk(follower, every(0.1, 10), speed_px_s=0)
+        moved.append(follower.step(detections(1.0, person(110, score=score))).boxes_t4[0, 0])
+    assert 80 < moved[1] < moved[0] - 1
+
+
+def test_two_people_who_cross_keep_their_ids():
+    follower = tracker()
+    for time_s in every(0.1, 31):
+        rows = [person(100 + 100 * time_s, 200, score=0.9), person(400 - 100 * time_s, 215,
+                                                                   score=0.8)]
+        tracks = follower.step(detections(time_s, *rows))
+    assert tracks.ids_t.tolist() == [1, 2]
+    assert tracks.boxes_t4[0, 0] > 300 > tracks.boxes_t4[1, 0]
+
+
+def test_one_box_for_two_people_does_not_stop_the_one_who_gets_it():
+    """While they are hidden behind each other the box may be anybody's."""
+    speeds = []
+    for other_x in (182.0, 400.0):
+        follower = tracker()
+        for time_s in every(0.1, 15):
+            follower.step(detections(time_s, person(100 + 50 * time_s),
+                                     person(other_x, score=0.8)))
+        # It stays behind where the first person should be, between the two.
+        tracks = follower.step(detections(1.5, person(164)))
+        assert tracks.detections_t.tolist() == [0, -1]
+        speeds.append(tracks.velocities_t2[0, 0])
+    assert speeds[0] > speeds[1] + 2
+
+
+def painted(*people):
+    """Paint coloured people into a picture: (x, colour)."""
+    image = np.full((*HW, 3), 128, np.uint8)
+    for x, colour in people:
+        x1, y1, x2, y2 = (int(value) for value in person(x)[:4])
+        cv2.rectangle(image, (x1, y1), (x2, y2), colour, -1)
+    return image
+
+
+RED, BLUE = (20, 20, 220), (220, 20, 20)
+
+
+@pytest.mark.parametrize(('colour', 'same', 'why'), [
+    (RED, True, 'it looks the same and could have got there'),
+    (BLUE, False, 'somebody else steps out'),
+])
+def test_who_comes_back_is_known_by_colours(colour, same, why):
+    follower = tracker(ego_motion=False)
+    for time_s in every(0.1, 10):
+        follower.step(detections(time_s, person(100)), painted((100, RED)))
+    follower.step(detections(1.0), painted())
+    # So far away that the boxes do not overlap: only the looks can tell.
+    tracks = follower.step(detections(2.0, person(145)), painted((145, colour)))
+    assert (tracks.ids_t[tracks.detections_t >= 0].tolist() == [1]) is same
+
+
+def test_nobody_comes_back_without_a_picture():
+    follower = tracker()
+    for time_s in every(0.1, 10):
+        follower.step(detections(time_s, person(100)))
+    follower.step(detections(1.0))
+    assert 2 in follower.step(detections(2.0, person(145))).ids_t
+
+
+def test_colours_decide_between_two_who_stand_close():
+    follower = tracker(ego_motion=False)
+    for time_s in every(0.1, 10):
+        follower.step(detections(time_s, person(100), person(142, score=0.8)),
+                      painted((100, RED), (142, BLUE)))
+    # Both moved to the right by half a width: by position they would be shifted by one.
+    tracks = follower.step(detections(1.1, person(122), person(164, score=0.8)),
+                           painted((122, RED), (164, BLUE)))
+    assert tracks.ids_t.tolist() == [1, 2]
+    assert tracks.detections_t.tolist() == [0, 1]
+
+
+def test_looks_are_of_length_one_and_tell_the_halves_apart():
+    image = np.zeros((*HW, 3), np.uint8)
+    image[:200] = RED
+    image[200:] = BLUE
+    boxes = np.array([person(100)[:4], person(300)[:4], person(100, 100)[:4],
+                      [-50, -50, -10, -10], [590, 300, 700, 500]], np.float32)
+    looks = looks_from_boxes(image, boxes)
+    assert looks.shape == (5, LOOK_SIZE)
+    np.testing.assert_allclose(np.linalg.norm(looks, axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(looks @ looks.T, [
+        [1, 1, 0.5, 0.5, 0.5], [1, 1, 0.5, 0.5, 0.5], [0.5, 0.5, 1, 1, 0],
+        [0.5, 0.5, 1, 1, 0], [0.5, 0.5, 0, 0, 1]], atol=1e-6)
+
+
+def test_a_swing_of_the_camera_is_taken_out():
+    """Everything jumps by 60 px: without the homography the boxes do not even overlap."""
+    shift = np.array([[1, 0, 60], [0, 1, 0], [0, 0, 1.0]])
+    for homography, ids in ((shift, [1]), (None, [1, 2])):
+        follower = tracker()
+        walk(follower, every(0.1, 10), speed_px_s=0)
+        tracks = follower.step(detections(1.0, person(160)), None, homography)
+        assert tracks.ids_t.tolist() == ids
+    assert tracks.velocities_t2[0, 0] == pytest.approx(0, abs=1)
+
+
+def test_a_swing_of_the_camera_is_seen_in_the_picture():
+    rng = np.random.default_rng(0)
+    wide = cv2.resize(rng.integers(0, 255, (20, 40, 3)).astype(np.uint8),
+                      (1000, 400), interpolation=cv2.INTER_NEAREST)
+    for estimated, ids in ((True, [1]), (False, [1, 2])):
+        follower = tracker(ego_motion=estimated, look_weight=0.0)
+        for time_s in every(0.1, 10):
+            follower.step(detections(time_s, person(100)), wide[:, 60:660])
+        tracks = follower.step(detections(1.0, person(160)), wide[:, :600])
+        assert tracks.ids_t.tolist() == ids
+
+
+def test_a_clock_that_goes_back_begins_anew_with_new_ids():
+    follower = tracker()
+    walk(follower, every(0.1, 10))
+    tracks = follower.step(detections(0.0, person(100)))
+    assert tracks.ids_t.tolist() == [2]
+    assert tracks.ages_s_t[0] == 0
+    assert follower.resets == 1
+    assert walk(follower, [0.1, 0.2, 0.3]).ids_t.tolist() == [2]
+
+
+def test_nobody_is_known_after_a_long_gap():
+    follower = tracker(forget_s=1.0)
+    walk(follower, every(0.1, 10), speed_px_s=0)
+    assert follower.step(detections(1000.0, person(100))).ids_t.tolist() == [2]
+    assert follower.resets == 0
+
+
+def test_cameras_share_the_source_of_ids():
+    ids = itertools.count(1)
+    front, rear = Tracker(TrackerConfig(), ids), Tracker(TrackerConfig(), ids)
+    seen = [follower.step(detections(0, person(x))).ids_t.tolist()
+            for follower, x in ((front, 100), (rear, 100), (front, 300))]
+    assert seen == [[1], [2], [1, 3]]
+
+
+def test_a_picture_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r'\(400, 600\)'):
+        tracker().step(detections(0, person(100)), np.zeros((600, 400, 3), np.uint8))
+
+
+@pytest.mark.parametrize(('cost', 'allowed', 'pairs', 'why'), [
+    ([[1, 2], [2, 4]], [[1, 1], [1, 1]], [(0, 1), (1, 0)], 'greedy would pay 5, the best is 4'),
+    ([[1, 9], [9, 1]], [[1, 1], [1, 0]], [(0, 1), (1, 0)], 'as many pairs as allowed come first'),
+    ([[1, 9], [2, 9]], [[1, 0], [1, 0]], [(0, 0)], 'one column for two rows: the cheaper'),
+    ([[1, 1]], [[0, 0]], [], 'nothing is allowed'),
+])
+def test_assignment(cost, allowed, pairs, why):
+    rows, columns = assigned(np.array(cost, float), np.array(allowed, bool))
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == pairs
+
+
+@pytest.mark.parametrize(('first', 'second', 'overlap', 'why'), [
+    ([0, 0, 10, 20], [0, 0, 10, 20], 1.0, 'the same box'),
+    ([0, 0, 10, 20], [5, 0, 15, 20], 1 / 3, 'half of each'),
+    ([0, 0, 10, 20], [10, 0, 20, 20], 0.0, 'they touch'),
+    ([0, 0, 10, 20], [20, 30, 40, 50], 0.0, 'apart in both directions'),
+    ([5, 5, 5, 5], [5, 5, 5, 5], 0.0, 'two empty boxes: no division by zero'),
+])
+def test_overlaps(first, second, overlap, why):
+    boxes = np.array([first, second], np.float32)
+    np.testing.assert_allclose(overlaps_from_boxes(boxes[:1], boxes[1:]), [[overlap]])
+
+
+def test_the_defaults_are_within_their_own_limits():
+    defaults = {spec.name: spec.default for spec in specs_of(TrackerConfig)}
+    assert config_from_mapping(TrackerConfig, defaults) == TrackerConfig()
+
+
+ROWS = st.tuples(st.floats(-50, 650), st.floats(-50, 450), st.floats(0, 400), st.floats(0, 1))
+PICTURES = st.lists(st.tuples(st.floats(-3, 3), st.lists(ROWS, max_size=5)), max_size=15)
+
+
+def play(story):
+    """Play a story of (time step, rows) with two cameras in turn; give all tracks."""
+    ids = itertools.count(1)
+    followers = [Tracker(TrackerConfig(), ids), Tracker(TrackerConfig(), ids)]
+    time_s, played = 10.0, []
+    for turn, (step_s, rows) in enumerate(story):
+        time_s += step_s
+        tracks = followers[turn % 2].step(detections(time_s, *(person(*row) for row in rows)))
+        played.append((turn % 2, time_s, len(rows), tracks))
+    return played
+
+
+@settings(max_examples=150, deadline=None)
+@given(PICTURES)
+def test_whatever_comes_ids_are_never_reused_and_numbers_stay_finite(story):
+    owner, gone, last_s = {}, set(), {}
+    for camera, time_s, count, tracks in play(story):
+        ids = tracks.ids_t.tolist()
+        assert ids == sorted(set(ids))
+        assert not gone & set(ids), 'an id came back'
+        if time_s < last_s.get(camera, time_s):
+            assert all(key not in owner for key in ids), 'a track survived time going back'
+        assert all(owner.setdefault(key, camera) == camera for key in ids)
+        gone |= {key for key, whose in owner.items() if whose == camera} - set(ids)
+        last_s[camera] = time_s
+        seen = tracks.detections_t[tracks.detections_t >= 0].tolist()
+        assert len(seen) == len(set(seen)), 'a detection has two tracks'
+        assert all(row < count for row in seen)
+        for name in ('boxes_t4', 'velocities_t2', 'sigmas_t4', 'ages_s_t', 'unseen_s_t'):
+            assert np.isfinite(getattr(tracks, name)).all(), name
+        assert (tracks.sigmas_t4 > 0).all()
+        assert (tracks.unseen_s_t[tracks.predicted_t] >= 0).all()
+        assert (tracks.unseen_s_t[~tracks.predicted_t] == 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(PICTURES)
+def test_the_same_story_gives_the_same_tracks(story):
+    for (_, _, _, first), (_, _, _, second) in zip(play(story), play(story), strict=True):
+        for name in ('ids_t', 'boxes_t4', 'detections_t', 'confirmed_t', 'sigmas_t4'):
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
