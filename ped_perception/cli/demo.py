@@ -142,7 +142,7 @@ def _demo(settings: DemoSettings) -> int:
 
     with contextlib.ExitStack() as stack:
         spool = stack.enter_context(JpegSpool()) if settings.is_live else None
-        run = run_demo(settings, say, spool.add if spool else None)
+        run = run_demo(settings, say, None if spool is None else spool.add)
         if not run.heard:
             print(f'ped_demo: no frame came through: {run.frames_sent} sent, '
                   f'{count_in(run.status, "frames_received")} received, none processed. See '
@@ -169,8 +169,13 @@ def _video(run: DemoRun, settings: DemoSettings, spool: JpegSpool | None,
         note = f'No video: {lost} CameraInfo were lost, and with them the stamps of the frames.'
         return {}, [], [note]
     file = settings.output / 'annotated.mp4'
-    pictures = spool.pictures() if spool else drawn_pictures(run, sent_pictures(run, settings))
-    total = len(spool) if spool else len(run.camera_stamps_ns)
+    if spool is None:
+        pictures = drawn_pictures(run, sent_pictures(run, settings))
+        total = len(run.camera_stamps_ns)
+    else:
+        pictures, total = spool.pictures(), spool.count
+        if not total:
+            return {}, [], ['No video: no annotated picture came from the detector.']
     span_s = (run.camera_stamps_ns[-1] - run.camera_stamps_ns[0]) / 1e9
     rate_hz = len(run.camera_stamps_ns) / span_s if span_s else _FALLBACK_RATE_HZ
     try:

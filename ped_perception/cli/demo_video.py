@@ -55,8 +55,9 @@ class JpegSpool:
         self._file.write(jpeg)
         self._index.append((stamp_ns, len(jpeg)))
 
-    def __len__(self) -> int:
-        """Give the number of pictures kept."""
+    @property
+    def count(self) -> int:
+        """Pictures kept."""
         return len(self._index)
 
     def pictures(self) -> Iterator[Sent]:

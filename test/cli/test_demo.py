@@ -140,16 +140,6 @@ def test_a_detector_that_cannot_start_is_named_with_the_end_of_its_log(
     assert not nodes_in(ros_domain)
 
 
-@pytest.fixture
-def own_signals():
-    """Give the signal handlers back that a program run in this process takes."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
 @pytest.mark.usefixtures('own_signals')
 @pytest.mark.parametrize(('arguments', 'says'), [
     (['--source', 'nowhere.mp4'], 'nowhere.mp4 cannot be read'),

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from ped_perception.cli import demo
 from ped_perception.cli.demo_figures import figures_from_run, summary
 from ped_perception.cli.demo_nodes import DemoSettings
 from ped_perception.cli.demo_report import report_from_figures, verdict
@@ -139,7 +140,7 @@ def test_pictures_of_a_live_camera_come_back_as_they_went_in():
         for index in range(3):
             image_hw3 = np.full((20 + index, 30, 3), 50 * index, np.uint8)
             spool.add(stamp_ns(index), cv2.imencode('.jpg', image_hw3)[1].tobytes())
-        assert len(spool) == 3
+        assert spool.count == 3
         back = list(spool.pictures())
     assert [stamp for stamp, _ in back] == [stamp_ns(index) for index in range(3)]
     assert [image_hw3.shape[0] for _, image_hw3 in back] == [20, 21, 22]
@@ -190,3 +191,37 @@ def test_a_run_of_one_frame_without_diagnostics_still_gives_a_report_and_a_summa
     text = summary(figures, [tmp_path / 'report.html'], tmp_path)
     assert len(text.splitlines()) == 10
     assert 'unknown MB' in text
+
+
+@pytest.mark.usefixtures('own_signals')
+@pytest.mark.parametrize('annotated', [FRAMES - 1, 0])
+def test_of_a_live_camera_the_detector_draws_the_video(tmp_path, monkeypatch, capsys, annotated):
+    def run_demo(given, say, on_jpeg):
+        assert given.is_live
+        for index in range(annotated):
+            image_hw3 = np.full((HEIGHT, WIDTH, 3), 30 * index, np.uint8)
+            on_jpeg(stamp_ns(index), cv2.imencode('.jpg', image_hw3)[1].tobytes())
+        return a_run()
+    monkeypatch.setattr(demo, 'run_demo', run_demo)
+    assert demo.main(['--source', '/dev/video99', '-o', str(tmp_path / 'out')]) == 0
+    video = tmp_path / 'out' / 'annotated.mp4'
+    if annotated:
+        assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == annotated
+    else:
+        assert not video.exists()
+        assert 'No video: no annotated picture' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('own_signals')
+@pytest.mark.parametrize(('run', 'code', 'says'), [
+    (a_run(heard=[]), 3, 'no frame came through: 6 sent, 6 received'),
+    (a_run(status={'detections_total': '0'}), 4, 'no pedestrian was found'),
+    (a_run(frames_sent=FRAMES + 1), 0, 'No video: 1 CameraInfo were lost'),
+], ids=['no frame', 'nobody', 'CameraInfo lost'])
+def test_the_exit_code_says_what_came_of_it(folder, monkeypatch, capsys, run, code, says):
+    monkeypatch.setattr(demo, 'run_demo', lambda *_: run)
+    output = folder / 'out'
+    assert demo.main(['--source', str(folder / 'pictures'), '-o', str(output)]) == code
+    printed = capsys.readouterr()
+    assert says in printed.out + printed.err
+    assert (output / 'report.html').exists() is (code != 3)
