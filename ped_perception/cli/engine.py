@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``ped_engine``: models in, typed graphs out."""
+"""``ped_engine``: models in, typed graphs and TensorRT plans out."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ import sys
 from typing import Any
 
 from ped_perception.cli.int8 import import_int8, KEPT_FROM_CALIBRATION, Pictures
+from ped_perception.cli.plans import add_build, plan_rows, print_plan_rows
+from ped_perception.cli.verify import add_verify
 from ped_perception.core.errors import ModelError, PedPerceptionError
 from ped_perception.engine.catalogue import (
     find_file,
@@ -50,10 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='ped_engine', description='Turns detectors into typed pedestrian graphs.')
+        prog='ped_engine',
+        description='Turns detectors into typed pedestrian graphs and TensorRT plans.')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     _add_list(commands)
     _add_import(commands)
+    add_build(commands, _size)
+    add_verify(commands, _size)
     return parser
 
 
@@ -61,15 +66,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_list(commands: Any) -> None:
-    parser = commands.add_parser('list', help='list the models')
+    parser = commands.add_parser('list', help='list the models and the plans built of them')
     parser.add_argument('--json', action='store_true', help='for programs')
     parser.set_defaults(run=_list)
 
 
 def _list(options: argparse.Namespace) -> int:
     rows = [_model_row(entry) for entry in load_entries().values()]
+    plans = plan_rows()
     if options.json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows + plans, indent=2))
         return 0
     print(f'{"name":<24}{"family":<12}{"size":<10}{"AP50":>6}{"AP":>6}  {"available":<11}licence')
     for row in rows:
@@ -80,6 +86,7 @@ def _list(options: argparse.Namespace) -> int:
     for row in rows:
         if not row['path']:
             print(f'\n{row["name"]}: {row["how_to_get"]}')
+    print_plan_rows(plans)
     return 0
 
 

@@ -1,0 +1,128 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``ped_engine verify``: is an engine intact, for this machine, and does it tell the truth."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+import sys
+from typing import Any
+
+from ped_perception.backends import BackendConfig, open_graph
+from ped_perception.cli.plans import (
+    add_plan_options,
+    gate_from_options,
+    manifest_lines,
+    open_on_cpu,
+    size_of,
+)
+from ped_perception.core.errors import EngineMismatchError, PedPerceptionError
+from ped_perception.engine.catalogue import resolve
+from ped_perception.engine.golden import (
+    expectation_from,
+    Expected,
+    run_golden,
+    shipped_expectation,
+)
+from ped_perception.engine.gpu import find_gpu
+from ped_perception.engine.manifest import inspect_plan, LoadedPlan, SUFFIX
+from ped_perception.engine.models import typed_graph
+from ped_perception.engine.plans import built_plans, user_plans
+
+
+def add_verify(commands: Any, size: Any) -> None:
+    """Add the command; ``size`` reads a network size."""
+    parser = commands.add_parser(
+        'verify', help='check a model or a plan: intact, right on the golden pictures',
+        description='Of a model: the golden pictures in float32, the precision against float32, '
+                    'and every plan built of it. Of a plan: that it is intact, and on a GPU '
+                    'that it finds the pedestrians of the golden pictures.')
+    parser.add_argument('model', metavar='NAME|FILE|PLAN',
+                        help=f'a known model, an ONNX file or a {SUFFIX} file')
+    add_plan_options(parser, size)
+    parser.set_defaults(run=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    path = Path(options.model)
+    if path.suffix == SUFFIX:
+        return _report([partial(_verify_plan, path, inspect_plan(path))])
+    name, network_hw = resolve(options.model).name, size_of(options)
+    checks = [partial(_verify_graph, options.model, network_hw),
+              partial(_verify_precision, options, network_hw)]
+    checks += [partial(_verify_plan, plan, loaded)
+               for plan, loaded in built_plans(user_plans()).items()
+               if plan.name.startswith(f'{name}-{network_hw[1]}x{network_hw[0]}-')]
+    return _report(checks)
+
+
+def _report(checks: Sequence[Callable[[], list[str]]]) -> int:
+    """Make all checks, whatever the others say; 1 if one failed."""
+    failed = 0
+    for check in checks:
+        try:
+            print('\n'.join(check()))
+        except PedPerceptionError as error:
+            failed = 1
+            sys.stdout.flush()
+            print(f'ped_engine: {" ".join(str(error).split())}', file=sys.stderr)
+    return failed
+
+
+def _verify_graph(model: str, network_hw: tuple[int, int]) -> list[str]:
+    name = resolve(model).name
+    if shipped_expectation(name, network_hw) is None:
+        return [f'golden     no boxes are shipped for {name} at this size']
+    with open_on_cpu(name, typed_graph(model, network_hw)) as backend:
+        report = run_golden(backend, name)
+    report.refuse()
+    return [f'golden     {report}']
+
+
+def _verify_precision(options: argparse.Namespace, network_hw: tuple[int, int]) -> list[str]:
+    if options.precision == 'fp32':
+        return ['agreement  float32 is the reference']
+    graph = typed_graph(options.model, network_hw, precision=options.precision,
+                        runtime='tensorrt')
+    figures = gate_from_options(options)(
+        typed_graph(options.model, network_hw), graph, options.precision)
+    return ['agreement  ' + ', '.join(f'{key} {value}' for key, value in figures.items())]
+
+
+def _verify_plan(path: Path, loaded: LoadedPlan | str) -> list[str]:
+    """Check a plan; raises EngineMismatchError if it is damaged, foreign or wrong."""
+    if isinstance(loaded, str):
+        raise EngineMismatchError(f'{loaded}. Build it again: ped_engine build NAME --force')
+    lines = [f'plan       {path}', 'intact     yes, by sha256', *manifest_lines(loaded.manifest)]
+    if find_gpu() is None:
+        return [*lines, 'golden     not run: this machine has no NVIDIA GPU']
+    recipe = loaded.manifest.recipe
+    config = BackendConfig(model=recipe.name, backend='tensorrt')
+    with open_graph(path, config, recipe.batches.maximum) as backend:
+        report = run_golden(backend, recipe.name, _expectation(recipe.name, recipe.network_hw))
+    report.refuse()
+    return [*lines, f'golden     {report}']
+
+
+def _expectation(name: str, network_hw: tuple[int, int]) -> Expected:
+    """Take what is shipped, else what float32 finds on the CPU."""
+    shipped = shipped_expectation(name, network_hw)
+    if shipped is not None:
+        return shipped
+    with open_on_cpu(name, typed_graph(name, network_hw)) as backend:
+        return expectation_from(backend)
