@@ -24,13 +24,21 @@ from __future__ import annotations
 from collections.abc import Callable
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ped_perception.backends.config import BackendConfig
 from ped_perception.backends.cpu import has_fast_int8
 from ped_perception.core.config import size_hw_from_text
-from ped_perception.core.errors import BackendError
+from ped_perception.core.errors import BackendError, EngineMismatchError, PedPerceptionError
 from ped_perception.core.pipeline import Backend
-from ped_perception.engine.models import has_int8, typed_graph
+from ped_perception.engine.ensure import ensure_plan, find_plan, PlanRequest, USUAL_BATCHES
+from ped_perception.engine.flavors import FLAVORS
+from ped_perception.engine.gpu import find_gpu
+from ped_perception.engine.manifest import Batches, SUFFIX
+from ped_perception.engine.models import GraphPrecision, has_int8, typed_graph
+
+if TYPE_CHECKING:
+    from ped_perception.engine.gate import Judge
 
 __all__ = ['BackendConfig', 'choose_backend', 'open_backend', 'open_graph']
 
@@ -45,25 +53,42 @@ def _open_openvino(graph: Path, config: BackendConfig, max_batch: int) -> Backen
     return OpenVinoBackend(graph, config, max_batch)
 
 
+def _open_tensorrt(graph: Path, config: BackendConfig, max_batch: int) -> Backend:
+    from ped_perception.backends.tensorrt import TensorRtBackend
+    return TensorRtBackend(graph, config, max_batch)
+
+
 # Opened lazily: a car without OpenVINO must not need it to import this package.
 _OPENERS: dict[str, Callable[[Path, BackendConfig, int], Backend]] = {
-    'onnxruntime': _open_onnxruntime,
+    'tensorrt': _open_tensorrt,
     'openvino': _open_openvino,
+    'onnxruntime': _open_onnxruntime,
 }
 
+# What 'auto' builds and looks for on a GPU.
+_GPU_PRECISIONS: dict[str, GraphPrecision] = {
+    'auto': 'fp16', 'fp32': 'fp32', 'fp16': 'fp16', 'int8': 'int8'}
 
-def choose_backend(name: str) -> str:
+
+def choose_backend(config: BackendConfig, max_batch: int = 1) -> str:
     """
-    Resolve ``'auto'`` to the best backend installed; other names are given back.
+    Resolve ``'auto'`` to the best backend that can run here; other names are given back.
+
+    TensorRT is taken where there is a GPU, what drives it is installed, and a plan that fits is
+    built; a program that chooses for itself must not begin to build for minutes.
 
     Raises:
         BackendError: no backend of that name, or none installed at all.
     """
-    if name in _OPENERS:
-        return name
-    if name != 'auto':
-        raise BackendError(f'There is no backend {name!r}; choose one of: auto, '
+    if config.backend in _OPENERS:
+        return config.backend
+    if config.backend != 'auto':
+        raise BackendError(f'There is no backend {config.backend!r}; choose one of: auto, '
                            f'{", ".join(_OPENERS)}.')
+    return 'tensorrt' if _has_plan(config, max_batch) else _choose_cpu_backend()
+
+
+def _choose_cpu_backend() -> str:
     for candidate in ('openvino', 'onnxruntime'):
         if importlib.util.find_spec(candidate) is not None:
             return candidate
@@ -71,23 +96,50 @@ def choose_backend(name: str) -> str:
                        'pip install "ped_perception[openvino]"')
 
 
-def open_backend(config: BackendConfig, max_batch: int) -> Backend:
-    """
-    Make or find the typed graph of the configured model and load it in its runtime.
+def _has_plan(config: BackendConfig, max_batch: int) -> bool:
+    # The cheap questions first: a laptop must not hash models to learn that it has no GPU.
+    names = [name for flavor in FLAVORS.values() for name in flavor.modules]
+    if (config.precision not in _GPU_PRECISIONS or find_gpu(config.device) is None
+            or importlib.util.find_spec('pycuda') is None
+            or not any(importlib.util.find_spec(name) for name in names)):
+        return False
+    if config.plan:
+        return True
+    try:
+        find_plan(_plan_request(config, max_batch))
+    except PedPerceptionError:
+        return False
+    return True
 
-    The backend belongs to the calling thread: use and close it there.
+
+def open_backend(config: BackendConfig, max_batch: int, judge: Judge | None = None) -> Backend:
+    """
+    Make or find the graph or plan of the configured model and load it in its runtime.
+
+    The backend belongs to the calling thread: use and close it there. Never call this in a
+    callback: it may compile a graph, and with a judge build a plan, which takes minutes.
 
     Args:
         config: model, size, runtime, precision, threads.
         max_batch: most slots of one inference; the batch buffer is allocated for it.
+        judge: see ``engine.gate``; without one no TensorRT plan is built.
 
     Raises:
         ConfigError: the network size cannot be read.
-        ModelError: the model is unknown, damaged or cannot be imported.
+        ModelError: the model is unknown, damaged or cannot be imported, or there is no plan of
+            it and none may be built.
         BackendError: the runtime refuses the graph or cannot do what is asked.
         MissingExtraError: the runtime is not installed.
     """
-    return open_graph(_graph(config), config, max_batch)
+    if choose_backend(config, max_batch) != 'tensorrt':
+        return open_graph(_graph(config), config, max_batch)
+    backend = open_graph(_plan(config, max_batch, judge), config, max_batch)
+    if backend.info.network_hw != size_hw_from_text(config.network_size):
+        height, width = backend.info.network_hw
+        backend.close()
+        raise EngineMismatchError(f'{config.plan} was built for {width}x{height}, network_size '
+                                  f'is set to {config.network_size}. Set it to the same.')
+    return backend
 
 
 def _graph(config: BackendConfig) -> Path:
@@ -99,16 +151,43 @@ def _graph(config: BackendConfig) -> Path:
     return typed_graph(config.model, size_hw)
 
 
+def _plan(config: BackendConfig, max_batch: int, judge: Judge | None) -> Path:
+    """Give the plan asked for, building it where that is allowed."""
+    if config.plan:
+        return Path(config.plan)
+    request = _plan_request(config, max_batch)
+    if judge is None:
+        return find_plan(request)
+    return ensure_plan(request, judge, allow_build=config.allow_build)
+
+
+def _plan_request(config: BackendConfig, max_batch: int) -> PlanRequest:
+    if config.precision not in _GPU_PRECISIONS:
+        raise BackendError(f'TensorRT does not run models in {config.precision} here. Set '
+                           f'precision to one of: {", ".join(_GPU_PRECISIONS)}.')
+    batches = (USUAL_BATCHES if max_batch <= USUAL_BATCHES.maximum
+               else Batches(1, max_batch, max_batch))
+    return PlanRequest(config.model, size_hw_from_text(config.network_size),
+                       _GPU_PRECISIONS[config.precision], batches)
+
+
 def open_graph(graph: Path, config: BackendConfig, max_batch: int) -> Backend:
     """
-    Load a typed graph; see :func:`open_backend`.
+    Load a typed graph or a plan; see :func:`open_backend`.
 
     Args:
-        graph: file made by ``ped_engine import``.
+        graph: file made by ``ped_engine import``, or ``….plan`` made by ``ped_engine build``.
         config: runtime, precision, threads; model and size are those of the graph.
         max_batch: most slots of one inference.
     """
     if not graph.is_file():
         raise BackendError(f'There is no model file {graph}. '
                            f'Make it with: ped_engine import NAME --size WIDTHxHEIGHT')
-    return _OPENERS[choose_backend(config.backend)](graph, config, max_batch)
+    if config.backend == 'auto':
+        name = 'tensorrt' if graph.suffix == SUFFIX else _choose_cpu_backend()
+    else:
+        name = choose_backend(config)
+    if config.preprocess == 'gpu' and name != 'tensorrt':
+        raise BackendError(f'The backend is {name}, and preprocess gpu needs tensorrt. Set '
+                           'preprocess to cpu.')
+    return _OPENERS[name](graph, config, max_batch)

@@ -31,11 +31,25 @@ class BackendConfig:
         '640x384', 'Input of the network, WIDTHxHEIGHT, multiples of 32; of the shape of the '
         'camera picture.', unit='px')
     backend: str = param(
-        'auto', 'Runtime of the network; auto takes the fastest one installed.',
-        choices=('auto', 'openvino', 'onnxruntime'))
+        'auto', 'Runtime of the network; auto takes tensorrt where there is a GPU and a plan that '
+        'fits, else the fastest one installed.',
+        choices=('auto', 'tensorrt', 'openvino', 'onnxruntime'))
     precision: str = param(
-        'auto', 'Arithmetic of the network: fp32, bf16 (OpenVINO on processors that have it) or '
-        'int8 (a quantised file of the model); auto takes the fastest that the processor and '
-        'the model allow.', choices=('auto', 'fp32', 'bf16', 'int8'))
+        'auto', 'Arithmetic of the network: fp32, fp16 (TensorRT), bf16 (OpenVINO on processors '
+        'that have it) or int8 (a quantised file of the model); auto takes fp16 on a GPU, on a '
+        'CPU the fastest that the processor and the model allow.',
+        choices=('auto', 'fp32', 'fp16', 'bf16', 'int8'))
     threads: int = param(
         0, 'CPU threads of the inference; 0 uses all cores.', minimum=0, maximum=256)
+    device: int = param(
+        0, 'Index of the GPU among those that CUDA_VISIBLE_DEVICES shows.', minimum=0, maximum=63)
+    plan: str = param(
+        '', 'Path of a TensorRT plan; empty takes the one that ped_engine build made for this '
+        'model, size and GPU.')
+    allow_build: bool = param(
+        True, 'A missing plan or GPU letterbox may be built when the network is opened, where '
+        'the program offers that; false on a vehicle, which then fails at once with the command '
+        'to run.')
+    preprocess: str = param(
+        'cpu', 'What crops and scales the pictures; gpu needs backend tensorrt and, once, nvcc.',
+        choices=('cpu', 'gpu'))

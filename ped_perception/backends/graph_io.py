@@ -72,6 +72,17 @@ def graph_shape_from_io(graph: Path, inputs: dict[str, tuple[str, Shape]],
     return GraphShape((height, width), top_k)
 
 
+def check_batch(max_batch: int) -> None:
+    """
+    Check the size of the batch buffer.
+
+    Raises:
+        BackendError: max_batch is not positive.
+    """
+    if max_batch < 1:
+        raise BackendError(f'The batch must hold at least one slot, not {max_batch}.')
+
+
 def allocate_batch(max_batch: int, network_hw: tuple[int, int]) -> Uint8Array:
     """
     Allocate the batch buffer in memory the process has touched.
@@ -79,8 +90,7 @@ def allocate_batch(max_batch: int, network_hw: tuple[int, int]) -> Uint8Array:
     Raises:
         BackendError: max_batch is not positive.
     """
-    if max_batch < 1:
-        raise BackendError(f'The batch must hold at least one slot, not {max_batch}.')
+    check_batch(max_batch)
     # full() touches the pages now: the first frames must not pay for them.
     return np.full((max_batch, *network_hw, 3), 0, np.uint8)
 

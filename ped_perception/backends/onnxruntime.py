@@ -31,7 +31,8 @@ from ped_perception.backends.graph_io import (
 )
 from ped_perception.core.errors import BackendError, import_extra
 from ped_perception.core.pipeline import BackendInfo
-from ped_perception.core.types import Candidates, Uint8Array
+from ped_perception.core.types import Candidates, Uint8Array, View
+from ped_perception.core.views import write_view
 
 _DTYPES = {'tensor(uint8)': 'uint8', 'tensor(float)': 'float32'}
 _INTEGER_CONVOLUTIONS = (b'QLinearConv', b'ConvInteger')
@@ -46,11 +47,11 @@ class OnnxRuntimeBackend:
         Load the graph; see :func:`ped_perception.backends.open_graph` for the arguments.
 
         Raises:
-            BackendError: the file cannot be loaded, or bf16 is asked for.
+            BackendError: the file cannot be loaded, or bf16 or fp16 is asked for.
         """
-        if config.precision == 'bf16':
-            raise BackendError("ONNX Runtime has no bf16 on the CPU. Set precision to "
-                               "'auto' or 'fp32', or backend to 'openvino'.")
+        if config.precision in ('bf16', 'fp16'):
+            raise BackendError(f'ONNX Runtime has no {config.precision} on the CPU. Set '
+                               'precision to auto or fp32, or backend to what has it.')
         ort = import_extra('onnxruntime', 'onnxruntime')
         options = ort.SessionOptions()
         options.intra_op_num_threads = config.threads
@@ -82,6 +83,10 @@ class OnnxRuntimeBackend:
     def batch_nhw3(self) -> Uint8Array:
         """The batch buffer, uint8[max_batch, h, w, 3] BGR, writable."""
         return self._batch_nhw3
+
+    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
+        """Write a view of a picture into a slot; see ``core.pipeline.Backend``."""
+        write_view(image_hw3, view, self._batch_nhw3[slot])
 
     def infer(self, count: int) -> Candidates:
         """Run the first ``count`` slots; see ``core.pipeline.Backend``."""

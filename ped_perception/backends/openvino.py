@@ -33,7 +33,8 @@ from ped_perception.backends.graph_io import (
 )
 from ped_perception.core.errors import BackendError, import_extra
 from ped_perception.core.pipeline import BackendInfo
-from ped_perception.core.types import Candidates, Uint8Array
+from ped_perception.core.types import Candidates, Uint8Array, View
+from ped_perception.core.views import write_view
 
 _DTYPES = {'u8': 'uint8', 'f32': 'float32'}
 _PRECISIONS = {'f32': 'fp32', 'f16': 'fp16', 'bf16': 'bf16', 'i8': 'int8', 'u8': 'int8'}
@@ -80,6 +81,10 @@ class OpenVinoBackend:
     def batch_nhw3(self) -> Uint8Array:
         """The batch buffer, uint8[max_batch, h, w, 3] BGR, writable."""
         return self._batch_nhw3
+
+    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
+        """Write a view of a picture into a slot; see ``core.pipeline.Backend``."""
+        write_view(image_hw3, view, self._batch_nhw3[slot])
 
     def infer(self, count: int) -> Candidates:
         """Run the first ``count`` slots; see ``core.pipeline.Backend``."""
@@ -150,12 +155,15 @@ def _properties(core: Any, config: BackendConfig) -> dict[str, object]:
     processors that have it.
 
     Raises:
-        BackendError: bf16 is asked for and the processor has none.
+        BackendError: bf16 is asked for and the processor has none, or fp16.
     """
+    if config.precision == 'fp16':
+        raise BackendError('OpenVINO does not compute in fp16 on a CPU. Set precision to '
+                           'auto or fp32, or backend to tensorrt.')
     has_bf16 = 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     if config.precision == 'bf16' and not has_bf16:
-        raise BackendError("This processor does not compute in bf16. Set precision to "
-                           "'auto' or 'fp32'.")
+        raise BackendError('This processor does not compute in bf16. Set precision to '
+                           'auto or fp32.')
     precision = 'bf16' if has_bf16 and config.precision != 'fp32' else 'f32'
     properties: dict[str, object] = {
         'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY', 'NUM_STREAMS': 1}

@@ -30,8 +30,8 @@ from typing import Protocol
 from ped_perception.core.config import param
 from ped_perception.core.detections import detections_from_candidates
 from ped_perception.core.errors import ConfigError
-from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array
-from ped_perception.core.views import place_view, specs_from_texts, write_view
+from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array, View
+from ped_perception.core.views import place_view, specs_from_texts
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Backend(Protocol):
     """
     A loaded network with its batch buffer. One thread opens, uses and closes it.
 
-    ``batch_nhw3`` is allocated once; slots are filled in place before :meth:`infer`.
+    ``batch_nhw3`` is allocated once; slots are filled before every :meth:`infer`, with
+    :meth:`fill` or in place.
     """
 
     @property
@@ -72,6 +73,20 @@ class Backend(Protocol):
     @property
     def batch_nhw3(self) -> Uint8Array:
         """The batch buffer, uint8[max_batch, h, w, 3] BGR, writable."""
+
+    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
+        """
+        Crop, scale and pad a picture into one slot, on the CPU or where the network runs.
+
+        Args:
+            slot: of the batch.
+            image_hw3: uint8[H, W, 3] BGR, of the size the view was placed for; read only until
+                this returns.
+            view: where the slot looks.
+
+        Raises:
+            BackendError: what runs the network refuses; slots filled before are lost.
+        """
 
     def infer(self, count: int) -> Candidates:
         """
@@ -188,13 +203,12 @@ class Pipeline:
     def _step_batch(self, frames: Sequence[Frame]) -> tuple[list[Detections], StageTimes]:
         start = time.perf_counter()
         per_frame = len(self._view_specs)
-        batch_nhw3 = self._backend.batch_nhw3
         network_hw = self._backend.info.network_hw
         views = [[place_view(spec, frame.source_hw, network_hw) for spec in self._view_specs]
                  for frame in frames]
         for index, frame in enumerate(frames):
             for offset, view in enumerate(views[index]):
-                write_view(frame.image_hw3, view, batch_nhw3[index * per_frame + offset])
+                self._backend.fill(index * per_frame + offset, frame.image_hw3, view)
         filled = time.perf_counter()
         candidates = self._backend.infer(len(frames) * per_frame)
         inferred = time.perf_counter()

@@ -16,36 +16,139 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 from onnx import helper, TensorProto
 from ped_perception import backends
 from ped_perception.backends import BackendConfig, choose_backend, open_backend, open_graph
-from ped_perception.core.errors import BackendError, ConfigError, MissingExtraError, ModelError
+from ped_perception.core.errors import (
+    BackendError,
+    ConfigError,
+    EngineMismatchError,
+    MissingExtraError,
+    ModelError,
+)
 import pytest
+from recorded_gpu import Machine, recorded_gpu
 
 BACKENDS = ('onnxruntime', 'openvino')
 
 
-@pytest.mark.parametrize(('installed', 'chosen', 'why'), [
-    (('openvino', 'onnxruntime'), 'openvino', 'the faster one'),
-    (('onnxruntime',), 'onnxruntime', 'the only one'),
+@pytest.fixture
+def auto(monkeypatch):
+    """Make a machine: what is installed, whether there is a GPU and whether there is a plan."""
+    def made(installed, has_gpu=False, has_plan=False):
+        def find_plan(request):
+            if not has_plan:
+                raise EngineMismatchError('no plan')
+
+        monkeypatch.setattr(backends.importlib.util, 'find_spec',
+                            lambda name: object() if name in installed else None)
+        monkeypatch.setattr(backends, 'find_gpu', lambda index: object() if has_gpu else None)
+        monkeypatch.setattr(backends, 'find_plan', find_plan)
+        return BackendConfig()
+
+    return made
+
+
+CPU, CUDA = ('openvino', 'onnxruntime'), ('pycuda', 'tensorrt')
+
+
+@pytest.mark.parametrize(('installed', 'has_gpu', 'has_plan', 'chosen', 'why'), [
+    (CPU, False, False, 'openvino', 'the faster one'),
+    (('onnxruntime',), False, False, 'onnxruntime', 'the only one'),
+    ((*CPU, *CUDA), True, True, 'tensorrt', 'all that it needs is there'),
+    ((*CPU, 'pycuda', 'tensorrt_rtx'), True, True, 'tensorrt', 'the flavour of RTX cards'),
+    ((*CPU, *CUDA), False, True, 'openvino', 'a plan copied from the car to a laptop'),
+    ((*CPU, *CUDA), True, False, 'openvino', 'nobody has built a plan yet'),
+    ((*CPU, 'tensorrt'), True, True, 'openvino', 'pycuda is missing'),
+    ((*CPU, 'pycuda'), True, True, 'openvino', 'TensorRT is missing'),
 ])
-def test_auto_takes_the_best_installed(monkeypatch, installed, chosen, why):
-    monkeypatch.setattr(backends.importlib.util, 'find_spec',
-                        lambda name: object() if name in installed else None)
-    assert choose_backend('auto') == chosen, why
+def test_auto_takes_the_best_that_can_run(auto, installed, has_gpu, has_plan, chosen, why):
+    assert choose_backend(auto(installed, has_gpu, has_plan)) == chosen, why
 
 
-def test_auto_with_nothing_installed_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(backends.importlib.util, 'find_spec', lambda name: None)
+def test_auto_follows_the_precision_and_the_plan(auto):
+    config = auto((*CPU, *CUDA), has_gpu=True, has_plan=True)
+    assert choose_backend(replace(config, precision='bf16')) == 'openvino'
+    config = auto((*CPU, *CUDA), has_gpu=True)
+    assert choose_backend(replace(config, plan='some.plan')) == 'tensorrt'
+
+
+def test_auto_asks_no_tensorrt_where_there_is_no_gpu(auto, monkeypatch):
+    config = auto((*CPU, *CUDA), has_gpu=False)
+    monkeypatch.setattr(backends, 'find_plan', lambda request: pytest.fail('asked for a plan'))
+    assert choose_backend(config) == 'openvino'
+
+
+def test_auto_with_nothing_installed_says_what_to_install(auto):
     with pytest.raises(BackendError, match='pip install'):
-        choose_backend('auto')
+        choose_backend(auto(()))
 
 
 def test_an_unknown_backend_lists_the_known():
     with pytest.raises(BackendError, match='openvino'):
-        choose_backend('tensorflow')
+        choose_backend(BackendConfig(backend='tensorflow'))
+
+
+@pytest.mark.parametrize(('settings', 'max_batch', 'precision', 'batches', 'why'), [
+    ({}, 2, 'fp16', '1,4,8', 'the plan that ped_engine build makes unasked'),
+    ({'precision': 'int8'}, 8, 'int8', '1,4,8', 'as told'),
+    ({}, 12, 'fp16', '1,12,12', 'more slots than the usual plan has'),
+])
+def test_the_plan_looked_for_fits_what_is_asked(monkeypatch, settings, max_batch, precision,
+                                                batches, why):
+    asked = []
+
+    def find_plan(request):
+        asked.append(request)
+        raise EngineMismatchError('run ped_engine build')
+
+    monkeypatch.setattr(backends, 'find_plan', find_plan)
+    config = BackendConfig(backend='tensorrt', network_size='416x256', **settings)
+    with pytest.raises(EngineMismatchError, match='ped_engine build'):
+        open_backend(config, max_batch)
+    (request,) = asked
+    assert (request.model, request.size_hw, request.precision, str(request.batches)) == (
+        'nanodet_g', (256, 416), precision, batches), why
+
+
+@pytest.mark.parametrize('allow_build', [False, True])
+def test_a_plan_is_built_only_where_that_is_allowed(monkeypatch, tmp_path, allow_build):
+    def ensure_plan(request, judge, *, allow_build):
+        assert judge is judging
+        raise EngineMismatchError(f'allowed: {allow_build}')
+
+    judging = object()
+    monkeypatch.setattr(backends, 'ensure_plan', ensure_plan)
+    config = BackendConfig(backend='tensorrt', allow_build=allow_build)
+    with pytest.raises(EngineMismatchError, match=f'allowed: {allow_build}'):
+        open_backend(config, 1, judging)
+
+
+def test_a_plan_of_another_size_is_refused(tmp_path):
+    with recorded_gpu() as (cuda, trt):
+        plan = Machine(cuda, trt, tmp_path).plan
+        settings = {'backend': 'tensorrt', 'plan': str(plan)}
+        with open_backend(BackendConfig(network_size='10x6', **settings), 1) as backend:
+            assert backend.info.network_hw == (6, 10)
+        with pytest.raises(EngineMismatchError, match='built for 10x6'):
+            open_backend(BackendConfig(network_size='640x384', **settings), 1)
+        cuda.ledger.check_empty()
+
+
+def test_a_plan_is_opened_by_its_name(tmp_path):
+    with recorded_gpu() as (cuda, trt), open_graph(
+            Machine(cuda, trt, tmp_path).plan, BackendConfig(), 1) as backend:
+        assert backend.info.backend == 'tensorrt'
+
+
+def test_the_letterbox_of_the_gpu_needs_the_gpu(tmp_path):
+    (tmp_path / 'any.onnx').touch()
+    with pytest.raises(BackendError, match='preprocess'):
+        open_graph(tmp_path / 'any.onnx', BackendConfig(preprocess='gpu'), 1)
 
 
 def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch):
@@ -63,6 +166,11 @@ def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch):
     (BackendConfig(network_size='big'), ConfigError, 'WIDTHxHEIGHT', 'no size at all'),
     (BackendConfig(backend='onnxruntime', precision='bf16'), BackendError, 'bf16',
      'ONNX Runtime has no bf16 on the CPU'),
+    (BackendConfig(backend='onnxruntime', precision='fp16'), BackendError, 'fp16', 'nor fp16'),
+    (BackendConfig(backend='openvino', precision='fp16'), BackendError, 'fp16',
+     'OpenVINO would silently take float32'),
+    (BackendConfig(backend='tensorrt', precision='bf16'), BackendError, 'bf16',
+     'no graph is made in bf16'),
 ])
 def test_what_cannot_be_opened_says_why(config, error, fragment, why):
     with pytest.raises(error) as caught:

@@ -20,6 +20,7 @@ import numpy as np
 from ped_perception.core.errors import BackendError
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates
+from ped_perception.core.views import write_view
 
 
 class BrightSpotBackend:
@@ -38,6 +39,10 @@ class BrightSpotBackend:
         self.counts = []
         self.failures = 0
         self.closed = False
+
+    def fill(self, slot, image_hw3, view):
+        """Write a view of a picture into a slot."""
+        write_view(image_hw3, view, self.batch_nhw3[slot])
 
     def infer(self, count):
         """Give one box for each slot that has bright pixels."""
