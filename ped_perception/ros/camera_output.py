@@ -45,7 +45,7 @@ class CameraStats:
 
     @property
     def dropped(self) -> int:
-        """Pictures received but not looked at: replaced by a newer one, or not decodable."""
+        """Pictures received but not looked at: replaced by newer ones, or not usable."""
         return self.replaced + self.bad
 
 

@@ -28,7 +28,7 @@ from typing import Any
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from ped_perception.backends import BackendConfig, open_backend
-from ped_perception.core.errors import ConfigError, ImageError, PedPerceptionError
+from ped_perception.core.errors import BackendError, ConfigError, ImageError, PedPerceptionError
 from ped_perception.core.pipeline import DetectorConfig, Pipeline, StageTimes
 from ped_perception.core.types import Detections, Frame
 from ped_perception.ros import diagnostics
@@ -232,7 +232,11 @@ class DetectorNode(ManagedNode):
         if not frames:
             return
         started_ns = self.get_clock().now().nanoseconds
-        detections, times = pipeline.step(frames)
+        try:
+            detections, times = pipeline.step(frames)
+        except BackendError as error:
+            self._skip(frames, error)
+            return
         for frame, found in zip(frames, detections, strict=True):
             publishing = time.perf_counter()
             self._outputs[frame.camera].publish(found)
@@ -246,13 +250,18 @@ class DetectorNode(ManagedNode):
         try:
             return decode(arrival.message, arrival.camera)
         except ImageError as error:
-            stats = self._stats[arrival.camera]
+            self._skip([arrival], error)
+            return None
+
+    def _skip(self, pictures: Sequence[Arrival | Frame], error: PedPerceptionError) -> None:
+        """Count pictures that could not be looked at, and say why."""
+        for picture in pictures:
+            stats = self._stats[picture.camera]
             stats.bad += 1
             stats.last_problem = str(error)
             self.get_logger().warning(
-                f'Skipped a picture of camera {arrival.camera}: {error}',
+                f'Skipped a picture of camera {picture.camera}: {error}',
                 throttle_duration_sec=LOG_PERIOD_S)
-            return None
 
     def _account(self, frame: Frame, found: Detections, times: StageTimes, started_ns: int,
                  publish_s: float) -> None:
@@ -270,7 +279,9 @@ class DetectorNode(ManagedNode):
             stats.stage_ms[stage].add(value_s * 1e3)
 
     def _on_worker_death(self, error: BaseException) -> None:
+        # A node that no longer looks must not look alive: it ends, and is started anew.
         self.get_logger().fatal(f'The inference thread ended: {explain(error)}')
+        self.failed = True
 
 
 def main(args: Sequence[str] | None = None) -> int:

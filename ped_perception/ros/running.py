@@ -40,9 +40,11 @@ class ManagedNode(LifecycleNode):
 
     Attributes:
         autostart: configure and activate without waiting for a lifecycle manager.
+        failed: set when the node cannot go on; it is then ended.
     """
 
     autostart = True
+    failed = False
 
 
 def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -> int:
@@ -54,7 +56,7 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
         args: of the command line, None for ``sys.argv``.
 
     Returns:
-        The exit code: 0 after a signal, 1 when the node could not be made or started itself.
+        The exit code: 0 after a signal; 1 when the node could not be made, not start itself, or failed.
     """
     keep_large_blocks()
     # Our own handlers: a second signal, as terminal and launcher both send one, must not
@@ -86,7 +88,7 @@ def _run(node: ManagedNode, executor: SingleThreadedExecutor, ended: threading.E
             node.trigger_configure() == TransitionCallbackReturn.SUCCESS
             and node.trigger_activate() == TransitionCallbackReturn.SUCCESS):
         return 1
-    while not ended.is_set():
+    while not (ended.is_set() or node.failed):
         try:
             executor.spin_once(timeout_sec=_POLL_S)
         except ExternalShutdownException:
@@ -95,4 +97,4 @@ def _run(node: ManagedNode, executor: SingleThreadedExecutor, ended: threading.E
             # rclpy 7 raises an invalid transition request out of spin; a wrong request from
             # outside must not end the node.
             node.get_logger().error(f'Refused: {error}')
-    return 0
+    return int(node.failed)

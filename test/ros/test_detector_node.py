@@ -18,17 +18,22 @@ from __future__ import annotations
 
 import array
 import sys
+import time
 
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
+from doubles import BrightSpotBackend
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import numpy as np
+from ped_perception.ros import detector_node
 from ped_perception.ros.convert import compressed_image_from_bgr, image_from_bgr
 from ped_perception.ros.qos import camera_publisher_qos
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+import rclpy
+from rclpy.lifecycle import TransitionCallbackReturn
 from ros_peer import ros_peer
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
@@ -274,3 +279,46 @@ def test_it_ends_cleanly_also_when_interrupted_twice(ros_domain, processes):
     process.send_signal(2)
     assert processes.interrupt(process) == 0
     assert 'Traceback' not in processes.output('detector')
+
+
+@pytest.fixture
+def node_with_double(ros_domain, monkeypatch):
+    """Give a configured and active node in this process whose network is a double."""
+    backend = BrightSpotBackend(max_batch=2)
+    monkeypatch.setattr(detector_node, 'open_backend', lambda config, max_batch: backend)
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    node = detector_node.DetectorNode(context=context)
+    assert node.trigger_configure() == node.trigger_activate() == (
+        TransitionCallbackReturn.SUCCESS)
+    yield node, backend
+    node.trigger_shutdown()
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def wait_for(condition):
+    """Wait until another thread has done something."""
+    deadline_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def test_a_failed_inference_costs_its_pictures_only(node_with_double, street_hw3):
+    node, backend = node_with_double
+    stats = node._stats['camera']
+    backend.failures = 1
+    node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
+    wait_for(lambda: stats.bad == 1)
+    assert 'planned failure' in stats.last_problem
+    node._on_image('camera', image_from_bgr(street_hw3, 2, 'f'))
+    wait_for(lambda: stats.processed == 1)
+    assert not node.failed
+
+
+def test_a_node_that_no_longer_looks_does_not_look_alive(node_with_double, street_hw3):
+    node, backend = node_with_double
+    backend.infer = lambda count: 1 / 0
+    node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
+    wait_for(lambda: node.failed)
