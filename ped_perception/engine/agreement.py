@@ -132,13 +132,14 @@ class Tolerance:
     AT_MOST = ('shift_px_p50', 'shift_px_p99', 'score_shift_p95')
 
 
-# fp32: between runtimes. fp16, bf16: 11 and 8 bits of mantissa. int8: twice what the shipped
-# graph loses on photographs of people at all distances.
+# fp32: between runtimes. fp16, bf16: 11 and 8 bits of mantissa. int8: on photographs of people
+# at all distances NanoDet's graphs for both runtimes pass; CenterNet's, which loses 4 points of
+# AP, does not, not even on the easier pictures of one quiet street.
 TOLERANCES = {
     'fp32': Tolerance(0.995, 0.995, 0.99, 0.02, 0.2, 0.002, 0.1),
     'fp16': Tolerance(0.99, 0.99, 0.98, 0.25, 0.5, 0.01, 0.3),
     'bf16': Tolerance(0.97, 0.97, 0.95, 0.5, 4.0, 0.04, 0.5),
-    'int8': Tolerance(0.97, 0.97, 0.80, 1.5, 40.0, 0.1, 1.2),
+    'int8': Tolerance(0.97, 0.97, 0.82, 1.25, 40.0, 0.08, 1.2),
 }
 
 
