@@ -126,7 +126,7 @@ class GraphBuilder:
         self._constants.extend(graph.initializer)
 
     def front(self, mean: Sequence[float], std: Sequence[float], channel_order: ChannelOrder,
-              precision: Precision) -> str:
+              precision: Precision, channels_last: bool = False) -> str:
         """
         Normalise ``images``: uint8[N,h,w,3] BGR → (x - mean) / std as [N,3,h,w].
 
@@ -135,19 +135,22 @@ class GraphBuilder:
             std: like mean.
             channel_order: what the trunk expects.
             precision: element type of the result.
+            channels_last: the trunk expects [N,h,w,3].
         """
         dtype = NUMPY_TYPES[precision]
+        shape = (3,) if channels_last else (1, 3, 1, 1)
         # TensorRT takes uint8 inputs only when a Cast follows at once.
         x = self.node('Cast', ['images'], 'front/cast', to=ONNX_TYPES[precision])
-        x = self.node('Transpose', [x], 'front/nchw', perm=[0, 3, 1, 2])
+        if not channels_last:
+            x = self.node('Transpose', [x], 'front/nchw', perm=[0, 3, 1, 2])
         if channel_order == 'rgb':
             flip = self.constant(np.array([2, 1, 0], np.int64), 'front/order')
-            x = self.node('Gather', [x, flip], 'front/rgb', axis=1)
+            x = self.node('Gather', [x, flip], 'front/rgb', axis=3 if channels_last else 1)
         if any(mean):
-            values = np.array(mean, dtype).reshape(1, 3, 1, 1)
+            values = np.array(mean, dtype).reshape(shape)
             x = self.node('Sub', [x, self.constant(values, 'front/mean')], 'front/centred')
         if any(value != 1.0 for value in std):
-            factors = (1.0 / np.array(std, np.float64)).astype(dtype).reshape(1, 3, 1, 1)
+            factors = (1.0 / np.array(std, np.float64)).astype(dtype).reshape(shape)
             x = self.node('Mul', [x, self.constant(factors, 'front/scale')], 'front/scaled')
         return x
 

@@ -43,15 +43,16 @@ from ped_perception.engine.catalogue import (
 from ped_perception.engine.files import write_whole
 
 if TYPE_CHECKING:
+    from ped_perception.engine.cut import Saving
     from ped_perception.engine.graph import Precision
     from ped_perception.engine.importers.base import ImportSpec
     from ped_perception.engine.quantize import Runtime
-    from ped_perception.engine.trunk import Saving
 
 GraphPrecision: TypeAlias = Literal['fp32', 'fp16', 'int8']
 
 NOTHING_SAID = ImportOptions()
-COMPILER_FILES = ('graph.py', 'trunk.py', 'precision.py', 'quantize.py', 'importers/*.py')
+COMPILER_FILES = ('cut.py', 'cut_rules.py', 'graph.py', 'importers/*.py', 'precision.py',
+                  'quantize.py', 'shapes.py', 'structure.py', 'trunk.py')
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,11 @@ def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Prec
     trunk = Trunk.load(source.path)
     said = options.or_else(source.options)
     family, reason = ((said.family, 'as told' if options.family else f'by {INDEX_FILE}')
-                      if said.family else detect_family(trunk.outputs))
+                      if said.family else detect_family(trunk))
     usual = importer_of(family).defaults
-    known = said.or_else(ImportOptions(None, 0, usual.class_count, usual.top_k, usual.mean,
-                                       usual.std, usual.channel_order, ()))
+    known = said.or_else(ImportOptions(
+        None, usual.class_index, usual.class_count, usual.top_k, usual.mean, usual.std,
+        usual.channel_order, ()))
     values = {key: value for key, value in asdict(known).items() if key != 'family'}
     spec = ImportSpec(size_hw=size_hw, precision=precision, **values)
     provenance = {f'source_{key}': value for key, value in trunk.metadata.items()}

@@ -17,33 +17,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import onnx
-from onnx import compose, helper, numpy_helper, shape_inference, TensorProto, version_converter
+from onnx import compose, numpy_helper, TensorProto, version_converter
 from ped_perception.core.errors import ModelError
+from ped_perception.engine import shapes
+from ped_perception.engine.cut import ChannelCut, Saving
 from ped_perception.engine.graph import GraphBuilder, Precision, tensor_info, TensorInfo
 from ped_perception.engine.precision import to_half
+from ped_perception.engine.structure import (
+    decoding_layers,
+    image_input,
+    name_nodes,
+    prune,
+    unfold_constants,
+    value_info,
+)
 
 MIN_OPSET = 17
 PREFIX = 'trunk/'
-
-
-@dataclass(frozen=True)
-class Saving:
-    """What cutting unused classes from a head saves, per image."""
-
-    parameters: int = 0
-    macs: int = 0
-    weight_bytes: int = 0
-
-    def __add__(self, other: Saving) -> Saving:
-        return Saving(self.parameters + other.parameters, self.macs + other.macs,
-                      self.weight_bytes + other.weight_bytes)
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -75,7 +70,7 @@ def load_model(path: Path) -> onnx.ModelProto:
 
 class Trunk:
     """
-    An ONNX network with one float image input [N,3,h,w] and raw head outputs.
+    An ONNX network with one image input, [N,3,h,w] or [N,h,w,3], and raw head outputs.
 
     Constants stored compactly (float16 behind a Cast, Constant nodes) are unfolded when it is
     loaded, so that weights are found in one place.
@@ -83,13 +78,12 @@ class Trunk:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._image = image_input(model.graph, PREFIX)
+        self._size_hw = self._image.exported_hw
         self._kept_tensors: set[str] = set()        # float32 in a trunk of float16
-        self._unfold_constants()
-        inputs = [value for value in model.graph.input if value.name not in self._arrays]
-        del model.graph.input[:]
-        model.graph.input.extend(inputs)
-        self._check_input()
+        self._arrays = unfold_constants(model.graph)
+        name_nodes(model.graph)
+        self._write_back()
 
     @classmethod
     def load(cls, path: Path) -> Trunk:
@@ -125,33 +119,52 @@ class Trunk:
         """What the file says about itself (licence, author, …)."""
         return {entry.key: entry.value for entry in self._model.metadata_props}
 
+    @property
+    def channels_last(self) -> bool:
+        """Whether images come as [N,h,w,3], as TensorFlow has them."""
+        return self._image.channels_last
+
+    @property
+    def exported_hw(self) -> tuple[int, int] | None:
+        """The input size in the file; None where it is free."""
+        return self._image.exported_hw
+
+    def keep_outputs(self, names: Sequence[str]) -> None:
+        """Drop all other outputs, and what only they need."""
+        prune(self._model.graph, {PREFIX + name for name in names})
+
     def resize(self, size_hw: tuple[int, int]) -> None:
         """
-        Give the input the shape [N,3,h,w] and infer every other shape again.
+        Give the input another size and a free batch, and infer every other shape again.
 
         Raises:
-            ModelError: some operator insists on another size.
+            ModelError: some operator insists on the size or the batch of the export.
         """
-        graph = self._model.graph
-        dims = graph.input[0].type.tensor_type.shape.dim
-        for dim, size in zip(dims, ('N', 3, *size_hw), strict=True):
-            dim.Clear()
-            if isinstance(size, str):
-                dim.dim_param = size
-            else:
-                dim.dim_value = size
-        # Shapes noted for the old size would contradict the new one.
-        del graph.value_info[:]
-        for output in graph.output:
-            output.type.tensor_type.ClearField('shape')
-        self._write_back()
+        model, arrays, image = self._model, self._arrays, self._image
+        batch, old_hw = image.exported_batch, image.exported_hw or size_hw
+        exported = shapes.infer(model, arrays, image, batch, old_hw, strict=False)
+        wanted = shapes.infer(model, arrays, image, batch, size_hw, strict=False)
+        while size_hw != old_hw and shapes.free_size(model.graph, arrays, exported, wanted):
+            wanted = shapes.infer(model, arrays, image, batch, size_hw, strict=False)
+        shapes.free_batch(model.graph, arrays, exported)
+        self._size_hw = size_hw
+        one = self._check_size(size_hw)
         try:
-            self._model = shape_inference.infer_shapes(
-                self._model, check_type=True, strict_mode=True, data_prop=True)
-        except shape_inference.InferenceError as error:
-            height, width = size_hw
-            raise ModelError(f'The model does not work at {width}x{height}; it is probably '
-                             f'bound to the size it was exported for. {error}') from error
+            two = shapes.infer(model, arrays, image, 2, size_hw)
+            shapes.check_batch([value.name for value in model.graph.output], one, two)
+        except ModelError as error:
+            raise ModelError(f'The model is bound to a batch of {batch}: {error}. Export it '
+                             'with a dynamic batch.') from error
+        shapes.settle_reshapes(model.graph, arrays, one, two)
+        self._note_shapes()
+
+    def works_at(self, size_hw: tuple[int, int]) -> bool:
+        """Tell whether every operator accepts a size; before ``resize``, which settles it."""
+        try:
+            shapes.infer(self._model, self._arrays, self._image, 1, size_hw)
+        except ModelError:
+            return False
+        return True
 
     def keep_channels(self, output: str, channels: Sequence[int]) -> Saving:
         """
@@ -179,6 +192,41 @@ class Trunk:
         parameters = removed * (weight[0].size + len(node.input) - 2)
         return Saving(parameters, removed * weight[0].size * cells,
                       parameters * weight.dtype.itemsize)
+
+    def keep(self, output: str, axis: int, channels: Sequence[int]) -> Saving:
+        """
+        Keep only some channels of an output, cut as far in front as the network allows.
+
+        Args:
+            output: name of an output; call ``resize`` before.
+            axis: of the channels, counted from the front.
+            channels: indices of the channels to keep, ascending.
+
+        Returns:
+            What it saves, and the layers that could not be cut.
+        """
+        saving = self._cut(output, axis, channels).apply()
+        prune(self._model.graph, {value.name for value in self._model.graph.output})
+        self._note_shapes()
+        return saving
+
+    def operators_behind(self, output: str, axis: int, channel: int) -> frozenset[str]:
+        """List the operators between one channel of an output and the layer that makes it."""
+        return self._cut(output, axis, [channel], trace=True).operators()
+
+    @property
+    def decoding_operators(self) -> frozenset[str]:
+        """The operators behind the last convolutions and matrix products."""
+        layers = set(self.decoding_layers())
+        return frozenset(node.op_type for node in self._model.graph.node if node.name in layers)
+
+    def decoding_layers(self) -> list[str]:
+        """
+        Name the layers behind the last convolutions and matrix products: they decode.
+
+        Pixels of an image have no place in float16, which counts in halves above 512.
+        """
+        return decoding_layers(self._model.graph, self._arrays)
 
     def to_precision(self, precision: Precision, keep_fp32: Sequence[str] = ()) -> None:
         """
@@ -239,40 +287,39 @@ class Trunk:
         sizes = [size for size in shape[2:] if isinstance(size, int)]
         if len(sizes) != len(shape) - 2:
             raise ModelError(f'Output {output} has the unknown shape {shape}.')
-        return int(np.prod(sizes))
+        return math.prod(sizes)
 
-    def _check_input(self) -> None:
-        inputs = [tensor_info(value) for value in self._model.graph.input]
-        fits = (len(inputs) == 1 and inputs[0].dtype == 'float32' and len(inputs[0].shape) == 4
-                and (inputs[0].shape[1] == 3 or not isinstance(inputs[0].shape[1], int)))
-        if not fits:
-            seen = ', '.join(str(info).removeprefix(PREFIX) for info in inputs) or 'none'
-            raise ModelError('A model must have one input float32[N,3,h,w]; '
-                             f'this one has: {seen}.')
+    def _cut(self, output: str, axis: int, channels: Sequence[int],
+             trace: bool = False) -> ChannelCut:
+        assert self._size_hw is not None, 'resize() comes first'
+        known = shapes.infer(self._model, self._arrays, self._image, 1, self._size_hw)
+        return ChannelCut(self._model.graph, self._arrays, known, PREFIX + output, axis,
+                          tuple(channels), trace)
 
-    def _unfold_constants(self) -> None:
+    def _check_size(self, size_hw: tuple[int, int]) -> shapes.Shapes:
+        try:
+            return shapes.infer(self._model, self._arrays, self._image, 1, size_hw)
+        except ModelError as error:
+            height, width = size_hw
+            old = self._image.exported_hw
+            known = f'was exported for {old[1]}x{old[0]} and ' if old else ''
+            raise ModelError(f'The model {known}does not work at {width}x{height}: {error}. '
+                             f'Export it for {width}x{height}, or without the decoding of its '
+                             'boxes.') from error
+
+    def _note_shapes(self) -> None:
+        """Write the shapes of all tensors into the graph, at a batch of N."""
+        assert self._size_hw is not None, 'resize() comes first'
         graph = self._model.graph
-        for tensor in graph.initializer:
-            self._arrays[tensor.name] = numpy_helper.to_array(tensor)
-        kept = []
-        for node in graph.node:
-            value = self._constant_value(node)
-            if value is None:
-                kept.append(node)
-            else:
-                self._arrays[node.output[0]] = value
-        del graph.node[:], graph.initializer[:]
-        graph.node.extend(kept)
+        known = shapes.infer(self._model, self._arrays, self._image, 'N', self._size_hw)
+        made = {name for node in graph.node for name in node.output}
+        outputs = [value.name for value in graph.output]
+        del graph.value_info[:], graph.output[:], graph.input[:]
+        graph.input.append(value_info(known[self._image.name]))
+        graph.output.extend(value_info(known[name]) for name in outputs)
+        graph.value_info.extend(value_info(known[name]) for name in sorted(made & set(known))
+                                if name not in outputs)
         self._write_back()
-
-    def _constant_value(self, node: onnx.NodeProto) -> NDArray[Any] | None:
-        attribute = node.attribute[0] if node.attribute else None
-        if node.op_type == 'Constant' and attribute is not None and attribute.name == 'value':
-            return numpy_helper.to_array(attribute.t)
-        source = self._arrays.get(node.input[0]) if node.input else None
-        if source is None or attribute is None or node.op_type != 'Cast':
-            return source if node.op_type == 'Identity' else None
-        return source.astype(helper.tensor_dtype_to_np_dtype(attribute.i))
 
     def _write_back(self) -> None:
         """Write the constants that some node uses into the graph, all others away."""

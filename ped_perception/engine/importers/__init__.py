@@ -16,19 +16,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
 from ped_perception.core.errors import ModelError
-from ped_perception.engine.graph import GraphBuilder, TensorInfo
-from ped_perception.engine.importers.base import check_size, Importer, ImportSpec
+from ped_perception.engine.cut import Saving
+from ped_perception.engine.graph import GraphBuilder
+from ped_perception.engine.importers.base import (
+    check_exported_size,
+    check_size,
+    Importer,
+    ImportSpec,
+)
 from ped_perception.engine.importers.centernet import CenterNet
+from ped_perception.engine.importers.end2end import EndToEnd
 from ped_perception.engine.importers.nanodet import NanoDet
-from ped_perception.engine.trunk import Saving, Trunk
+from ped_perception.engine.importers.ultralytics import Ultralytics
+from ped_perception.engine.importers.yolox import YoloX
+from ped_perception.engine.trunk import Trunk
 
 IMPORTERS: dict[str, Importer] = {
-    importer.family: importer for importer in (NanoDet(), CenterNet())}
+    importer.family: importer for importer in (
+        NanoDet(), CenterNet(), YoloX(decoded=False), YoloX(decoded=True), Ultralytics(),
+        EndToEnd())}
 
 
 @dataclass(frozen=True)
@@ -52,9 +62,9 @@ def importer_of(family: str) -> Importer:
     return IMPORTERS[family]
 
 
-def detect_family(outputs: Sequence[TensorInfo]) -> tuple[str, str]:
+def detect_family(trunk: Trunk) -> tuple[str, str]:
     """
-    Tell the family from a model's outputs.
+    Tell the family from a model's outputs and the operators in front of them.
 
     Returns:
         Family and the reason.
@@ -63,14 +73,14 @@ def detect_family(outputs: Sequence[TensorInfo]) -> tuple[str, str]:
         ModelError: none fits, or several do; lists the outputs seen and the families known.
     """
     found = [(family, reason) for family, importer in IMPORTERS.items()
-             if (reason := importer.match(outputs)) is not None]
+             if (reason := importer.match(trunk)) is not None]
     if len(found) == 1:
         return found[0]
     what = ('looks like several families at once' if found
             else 'is of no known family')
     families = found or [(family, importer.layout) for family, importer in IMPORTERS.items()]
     raise ModelError(
-        f'The model {what}. Its outputs: {"; ".join(str(info) for info in outputs)}. '
+        f'The model {what}. Its outputs: {"; ".join(str(info) for info in trunk.outputs)}. '
         'Families: ' + '; '.join(f'{family} ({text})' for family, text in families)
         + '. Choose one with --family, or export the model with such outputs.')
 
@@ -89,11 +99,16 @@ def import_model(trunk: Trunk, family: str, spec: ImportSpec) -> Imported:
     """
     importer = importer_of(family)
     check_size(spec.size_hw, importer.stride)
+    if importer.kept_outputs:
+        trunk.keep_outputs(importer.kept_outputs)
+    if importer.decodes_itself:
+        check_exported_size(trunk, spec.size_hw)
     trunk.resize(spec.size_hw)
-    saving = importer.reduce(trunk, spec)
-    trunk.to_precision(spec.precision, spec.keep_fp32)
+    reduced = importer.reduce(trunk, spec)
+    trunk.to_precision(spec.precision, [*spec.keep_fp32, *trunk.decoding_layers()])
     builder = GraphBuilder(trunk.opset)
-    images = builder.front(spec.mean, spec.std, spec.channel_order, spec.precision)
+    images = builder.front(spec.mean, spec.std, spec.channel_order, spec.precision,
+                           trunk.channels_last)
     outputs = trunk.attach(builder, images, spec.precision)
-    boxes, scores = importer.decode(builder, outputs, spec)
-    return Imported(builder.finish(boxes, scores, spec.size_hw), saving)
+    boxes, scores = importer.decode(builder, outputs, spec, reduced.activated)
+    return Imported(builder.finish(boxes, scores, spec.size_hw), reduced.saving)

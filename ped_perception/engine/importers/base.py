@@ -16,13 +16,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args, Protocol
 
 from ped_perception.core.errors import ModelError
+from ped_perception.engine.cut import Saving
 from ped_perception.engine.graph import ChannelOrder, GraphBuilder, Precision, TensorInfo
-from ped_perception.engine.trunk import Saving, Trunk
+from ped_perception.engine.trunk import Trunk
 
 MAX_SIZE = 8192
 
@@ -36,6 +37,7 @@ class FamilyDefaults:
     channel_order: ChannelOrder
     top_k: int
     class_count: int = 80
+    class_index: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,27 +83,51 @@ class ImportSpec:
                 raise ModelError(f'{value!r} is none of {", ".join(get_args(kind))}.')
 
 
+@dataclass(frozen=True)
+class Reduced:
+    """
+    What ``Importer.reduce`` did and found out.
+
+    Attributes:
+        saving: of the cut head.
+        activated: the network's scores are probabilities already, not logits.
+    """
+
+    saving: Saving
+    activated: bool = False
+
+
 class Importer(Protocol):
     """
     One model family.
 
-    ``import_model`` calls, in this order: ``match`` on the file's outputs, ``reduce`` on the
-    trunk at its final size, ``decode`` on the trunk's outputs inside the new graph.
+    ``import_model`` calls, in this order: ``match`` on the file, ``reduce`` on the trunk at its
+    final size, ``decode`` on the trunk's outputs inside the new graph.
+
+    Attributes:
+        family: name.
+        layout: the outputs of this family, for people.
+        stride: input sizes must be multiples of it.
+        defaults: how models of the family are usually trained.
+        decodes_itself: the file computes the boxes, so it may hold grids of one input size.
+        kept_outputs: outputs that are used if there are more; empty: all.
     """
 
     family: str
-    layout: str                 # the outputs of this family, for people
-    stride: int                 # input sizes must be multiples of it
+    layout: str
+    stride: int
     defaults: FamilyDefaults
+    decodes_itself: bool = False
+    kept_outputs: tuple[str, ...] = ()
 
-    def match(self, outputs: Sequence[TensorInfo]) -> str | None:
-        """Return why these outputs are of this family, or None if they are not."""
+    def match(self, trunk: Trunk) -> str | None:
+        """Return why a network is of this family, or None if it is not."""
 
-    def reduce(self, trunk: Trunk, spec: ImportSpec) -> Saving:
+    def reduce(self, trunk: Trunk, spec: ImportSpec) -> Reduced:
         """Cut what the wanted class does not need; raises ModelError on wrong outputs."""
 
     def decode(self, builder: GraphBuilder, outputs: Mapping[str, TensorInfo],
-               spec: ImportSpec) -> tuple[str, str]:
+               spec: ImportSpec, activated: bool) -> tuple[str, str]:
         """Add the decoding; returns boxes float32[N,K,4] xyxy px and scores float32[N,K]."""
 
 
@@ -118,3 +144,23 @@ def check_size(size_hw: tuple[int, int], stride: int) -> None:
         (max(size // stride, 1) * stride, -(-size // stride) * stride) for size in size_hw)
     raise ModelError(f'Input size {size_hw[1]}x{size_hw[0]}: width and height must be multiples '
                      f'of {stride}. Nearest: {low_w}x{low_h} or {high_w}x{high_h}.')
+
+
+def check_exported_size(trunk: Trunk, size_hw: tuple[int, int]) -> None:
+    """
+    Check that a network that decodes its boxes itself can do so at a size.
+
+    Its grids may be constants, and those of another size can have equally many cells.
+
+    Raises:
+        ModelError: it cannot, with what to do.
+    """
+    height, width = size_hw
+    old = trunk.exported_hw
+    if old is not None and old != size_hw:
+        raise ModelError(f'The model decodes its boxes itself and was exported for {old[1]}x'
+                         f'{old[0]}: export it for {width}x{height}, or without the decoding.')
+    if old is None and not trunk.works_at((height + 128, width + 256)):
+        raise ModelError(
+            'The size of its input is free, but the decoding inside the model works for some '
+            f'sizes only: export it for {width}x{height}, or without the decoding.')

@@ -21,19 +21,19 @@ cell's corner to the left, top, right and bottom side [N, 4, h/4, w/4].
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from onnx import TensorProto
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.graph import GraphBuilder, TensorInfo
-from ped_perception.engine.importers.base import FamilyDefaults, ImportSpec
-from ped_perception.engine.trunk import Saving, Trunk
+from ped_perception.engine.importers.base import FamilyDefaults, Importer, ImportSpec, Reduced
+from ped_perception.engine.trunk import Trunk
 
 CELL = 4                # px of the input per cell of the heat map
 
 
-class CenterNet:
+class CenterNet(Importer):
     """Importer of the family ``centernet``."""
 
     family = 'centernet'
@@ -42,8 +42,9 @@ class CenterNet:
     defaults = FamilyDefaults(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), channel_order='rgb',
                               top_k=100)
 
-    def match(self, outputs: Sequence[TensorInfo]) -> str | None:
+    def match(self, trunk: Trunk) -> str | None:
         """See ``Importer``."""
+        outputs = trunk.outputs
         if {info.name for info in outputs} != {'heat', 'sizes'}:
             return None
         shapes = {info.name: info.shape for info in outputs}
@@ -51,16 +52,16 @@ class CenterNet:
             return None
         return f"outputs 'heat' with {shapes['heat'][1]} classes and 'sizes' with 4 distances"
 
-    def reduce(self, trunk: Trunk, spec: ImportSpec) -> Saving:
+    def reduce(self, trunk: Trunk, spec: ImportSpec) -> Reduced:
         """See ``Importer``."""
         heat, _ = _outputs({info.name: info for info in trunk.outputs}, spec.size_hw)
         if heat.shape[1] != spec.class_count:
             raise ModelError(f'The heat map has {heat.shape[1]} classes, not '
                              f'{spec.class_count}.')
-        return trunk.keep_channels(heat.name, [spec.class_index])
+        return Reduced(trunk.keep_channels(heat.name, [spec.class_index]))
 
     def decode(self, builder: GraphBuilder, outputs: Mapping[str, TensorInfo],
-               spec: ImportSpec) -> tuple[str, str]:
+               spec: ImportSpec, activated: bool) -> tuple[str, str]:
         """See ``Importer``."""
         heat, sizes = _outputs(outputs, spec.size_hw)
         y, x = np.mgrid[:spec.size_hw[0] // CELL, :spec.size_hw[1] // CELL].reshape(2, -1)

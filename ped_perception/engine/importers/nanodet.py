@@ -21,21 +21,21 @@ a distribution over bins (generalised focal loss, arXiv:2006.04388): its expecta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-import numpy as np
-from numpy.typing import NDArray
 from ped_perception.core.errors import ModelError
+from ped_perception.engine.cut import Saving
 from ped_perception.engine.graph import GraphBuilder, TensorInfo
-from ped_perception.engine.importers.base import FamilyDefaults, ImportSpec
-from ped_perception.engine.trunk import Saving, Trunk
+from ped_perception.engine.importers.base import FamilyDefaults, Importer, ImportSpec, Reduced
+from ped_perception.engine.importers.shared import boxes_from_bins, grid_points
+from ped_perception.engine.trunk import Trunk
 
 STRIDES = (8, 16, 32)
 KNOWN_BINS = (8, 11)            # NanoDet-m and NanoDet-g
 COCO_CLASSES = 80
 
 
-class NanoDet:
+class NanoDet(Importer):
     """Importer of the family ``nanodet``."""
 
     family = 'nanodet'
@@ -44,8 +44,9 @@ class NanoDet:
     defaults = FamilyDefaults(mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395),
                               channel_order='bgr', top_k=256, class_count=COCO_CLASSES)
 
-    def match(self, outputs: Sequence[TensorInfo]) -> str | None:
+    def match(self, trunk: Trunk) -> str | None:
         """See ``Importer``; only heads of COCO models can be told from other families."""
+        outputs = trunk.outputs
         channels = {info.shape[1] for info in outputs if len(info.shape) == 4}
         if len(outputs) != len(STRIDES) or len(channels) != 1:
             return None
@@ -56,7 +57,7 @@ class NanoDet:
                         f'+ 4 x {bins} bins')
         return None
 
-    def reduce(self, trunk: Trunk, spec: ImportSpec) -> Saving:
+    def reduce(self, trunk: Trunk, spec: ImportSpec) -> Reduced:
         """See ``Importer``."""
         heads, channels = _heads(trunk.outputs, spec.size_hw)
         bins, rest = divmod(channels - spec.class_count, 4)
@@ -67,15 +68,15 @@ class NanoDet:
         saving = Saving()
         for head in heads:
             saving += trunk.keep_channels(head.name, keep)
-        return saving
+        return Reduced(saving)
 
     def decode(self, builder: GraphBuilder, outputs: Mapping[str, TensorInfo],
-               spec: ImportSpec) -> tuple[str, str]:
+               spec: ImportSpec, activated: bool) -> tuple[str, str]:
         """See ``Importer``."""
         heads, channels = _heads(outputs.values(), spec.size_hw)
         sides = channels - 1
         bins = sides // 4
-        centres, steps = _grid(spec.size_hw)
+        centres, steps = grid_points(spec.size_hw, STRIDES, 0.5)
         flat = [builder.reshape(head.name, (0, sides + 1, -1), 'decode/flat') for head in heads]
         joined = builder.node('Concat', flat, 'decode/anchors', axis=2)
         logits, values = builder.nodes('Split', [joined, builder.shape(1, sides)],
@@ -84,19 +85,7 @@ class NanoDet:
         # instead of all 5,040, with the same result.
         best = builder.best(builder.reshape(logits, (0, len(centres)), 'decode/logits_na'),
                             len(centres), spec.top_k)
-        taken = builder.take(values, sides, best, 'decode/bins_nrk')
-        taken = builder.reshape(taken, (0, 4, bins, best.count), 'decode/sides')
-        chances = builder.node('Softmax', [taken], 'decode/chances', axis=2)
-        numbers = builder.constant(np.arange(bins, dtype=np.float32).reshape(1, 1, bins, 1),
-                                   'decode/numbers')
-        weighted = builder.node('Mul', [chances, numbers], 'decode/weighted')
-        distance = builder.node('ReduceSum', [weighted, builder.shape(2)], 'decode/distance',
-                                keepdims=0)
-        distance = builder.node('Transpose', [distance], 'decode/distance_nk4', perm=[0, 2, 1])
-        step = builder.take_constant(steps, best, 'decode/step')
-        centre = builder.take_constant(centres, best, 'decode/centre')
-        offset = builder.node('Mul', [distance, step], 'decode/offset')
-        boxes = builder.node('Add', [centre, offset], 'decode/boxes')
+        boxes = boxes_from_bins(builder, values, bins, best, centres, steps)
         return boxes, builder.node('Sigmoid', [best.scores_nk], 'decode/scores')
 
 
@@ -112,14 +101,3 @@ def _heads(outputs: Iterable[TensorInfo],
         raise ModelError(f'NanoDet at {size_hw[1]}x{size_hw[0]} needs three heads with equal '
                          f'channels and {wanted} cells; this model has: {seen}.')
     return [by_cells[cells] for cells in wanted], count
-
-
-def _grid(size_hw: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Centre (x, y, x, y) and signed step of a side, in px, for every anchor: [A,4] each."""
-    centres, steps = [], []
-    for stride in STRIDES:
-        y, x = np.mgrid[:size_hw[0] // stride, :size_hw[1] // stride].reshape(2, -1)
-        centres.append((np.stack([x, y, x, y], axis=1) + 0.5) * stride)
-        steps.append(np.tile([-stride, -stride, stride, stride], (len(x), 1)))
-    return (np.concatenate(centres).astype(np.float32),
-            np.concatenate(steps).astype(np.float32))
