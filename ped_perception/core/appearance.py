@@ -23,7 +23,7 @@ fixed number of points of a box, so that the cost does not grow with the size of
 from __future__ import annotations
 
 import numpy as np
-from ped_perception.core.types import Float32Array, Uint8Array
+from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Uint8Array
 
 # The inner half of the width and four fifths of the height: little background.
 _COLUMNS = np.linspace(0.25, 0.75, 7)[:-1] + 0.25 / 6
@@ -62,3 +62,28 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
         (bin_nrc.reshape(count * _HALVES, points // _HALVES) + histogram).ravel(),
         minlength=count * LOOK_SIZE)
     return np.sqrt(counts / points).reshape(count, LOOK_SIZE).astype(np.float32)
+
+
+def look_distances(looks_td: Float32Array, looks_nd: Float32Array, pairs_tn: BoolArray,
+                   ) -> tuple[Float64Array, BoolArray]:
+    """
+    Compare the looks of some pairs.
+
+    Args:
+        looks_td: float32[T, LOOK_SIZE], rows of zeros where a look is not known.
+        looks_nd: likewise.
+        pairs_tn: pairs to compare; few of many as a rule, which is why this is no product of
+            matrices.
+
+    Returns:
+        float64[T, N], 0 for the same colours, 1 for none in common, 0 where not compared; and
+        bool[T, N], the pairs that could be compared.
+    """
+    rows, columns = np.nonzero(pairs_tn)
+    known = np.flatnonzero(np.any(looks_td, axis=1)[rows] & np.any(looks_nd, axis=1)[columns])
+    rows, columns = rows[known], columns[known]
+    distance_tn = np.zeros(pairs_tn.shape)
+    distance_tn[rows, columns] = 1 - np.einsum('md,md->m', looks_td[rows], looks_nd[columns])
+    known_tn = np.zeros(pairs_tn.shape, np.bool_)
+    known_tn[rows, columns] = True
+    return distance_tn, known_tn

@@ -37,14 +37,17 @@ def overlaps_from_boxes(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.flo
     Returns:
         float64[T, N] in 0..1; zero where both boxes are empty.
     """
-    first = np.asarray(boxes_t4, np.float64)[:, None, :]
-    second = np.asarray(boxes_n4, np.float64)[None, :, :]
-    width_tn = np.minimum(first[..., 2], second[..., 2])
-    width_tn -= np.maximum(first[..., 0], second[..., 0])
-    height_tn = np.minimum(first[..., 3], second[..., 3])
-    height_tn -= np.maximum(first[..., 1], second[..., 1])
-    common_tn = np.maximum(width_tn, 0) * np.maximum(height_tn, 0)
-    union_tn = _areas(first) + _areas(second) - common_tn
+    # Column by column: contiguous rows of the result, no [T, N, 4] in between.
+    ax1, ay1, ax2, ay2 = np.asarray(boxes_t4, np.float64).T[:, :, None]
+    bx1, by1, bx2, by2 = np.asarray(boxes_n4, np.float64).T
+    common_tn = np.minimum(ax2, bx2)
+    common_tn -= np.maximum(ax1, bx1)
+    height_tn = np.minimum(ay2, by2)
+    height_tn -= np.maximum(ay1, by1)
+    np.maximum(common_tn, 0, out=common_tn)
+    np.maximum(height_tn, 0, out=height_tn)
+    common_tn *= height_tn
+    union_tn = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - common_tn
     overlap_tn: Float64Array = np.zeros_like(common_tn)
     np.divide(common_tn, union_tn, out=overlap_tn, where=union_tn > 0)
     return overlap_tn
@@ -72,8 +75,3 @@ def assigned(cost_tn: Float64Array, allowed_tn: BoolArray) -> tuple[Int64Array, 
     rows, columns = rows[chosen_rows], columns[chosen_columns]
     kept = allowed_tn[rows, columns]
     return rows[kept], columns[kept]
-
-
-def _areas(boxes: Float64Array) -> Float64Array:
-    areas: Float64Array = ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
-    return areas

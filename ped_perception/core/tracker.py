@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
+from ped_perception.core.appearance import look_distances, LOOK_SIZE, looks_from_boxes
 from ped_perception.core.association import assigned, overlaps_from_boxes
 from ped_perception.core.config import param
 from ped_perception.core.ego_motion import BackgroundMotion
@@ -232,9 +232,7 @@ class Tracker:
         distance_tn = kalman.squared_distances(
             people.states, kalman.measurements_from_boxes(detections.boxes_n4), self._model)
         near_tn: BoolArray = np.less_equal(distance_tn, self._gate)
-        known_tn: BoolArray = np.logical_and.outer(people.looks_td.any(axis=1),
-                                                   looks_nd.any(axis=1))
-        differ_tn = np.where(known_tn, 1 - people.looks_td @ looks_nd.T, 0)
+        differ_tn, known_tn = look_distances(people.looks_td, looks_nd, near_tn)
         cost_tn = 1 - overlap_tn + config.look_weight * differ_tn
         sure_n = detections.scores_n >= config.high_score
         unsure_n = ~sure_n & (detections.scores_n >= config.low_score)
@@ -282,11 +280,12 @@ class Tracker:
     def _remembered(self, people: People, detections: Detections,
                     looks_nd: Float32Array) -> People:
         """Let looks and times of sight follow the new picture."""
-        unseen_s_t = people.unseen_s_t(detections.stamp_ns)
-        people = with_looks(
-            people, looks_nd, detections.scores_n >= self._config.high_score,
-            overlaps_from_boxes(detections.boxes_n4, detections.boxes_n4),
-            -np.expm1(-unseen_s_t / self._config.look_memory_s))
+        if looks_nd.any():
+            unseen_s_t = people.unseen_s_t(detections.stamp_ns)
+            people = with_looks(
+                people, looks_nd, detections.scores_n >= self._config.high_score,
+                overlaps_from_boxes(detections.boxes_n4, detections.boxes_n4),
+                -np.expm1(-unseen_s_t / self._config.look_memory_s))
         return replace(people, seen_ns_t=np.where(
             people.detections_t >= 0, detections.stamp_ns, people.seen_ns_t))
 
