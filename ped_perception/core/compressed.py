@@ -51,7 +51,7 @@ _START_OF_SCAN = 0xda
 _WITHOUT_LENGTH = frozenset([0x00, 0x01, 0xff, *range(0xd0, 0xd8)])
 
 
-def bgr_from_compressed(data: Any, *, format: str) -> Uint8Array:
+def bgr_from_compressed(data: Any, *, image_format: str) -> Uint8Array:
     """
     Decode the payload of a compressed image.
 
@@ -60,7 +60,7 @@ def bgr_from_compressed(data: Any, *, format: str) -> Uint8Array:
 
     Args:
         data: bytes, array.array, memoryview or uint8 array.
-        format: of the message; see the text of this module.
+        image_format: field `format` of the message; see the text of this module.
 
     Returns:
         uint8[H, W, 3] BGR, new memory.
@@ -70,9 +70,9 @@ def bgr_from_compressed(data: Any, *, format: str) -> Uint8Array:
             A JPEG that lost data in its middle but kept its end marker cannot be told from a
             whole one at a bearable price.
     """
-    original, stored = _encodings_from_format(format)
-    if original.startswith(('16uc', '32fc')) or 'compresseddepth' in format.lower():
-        raise ImageError(f'format {format!r} is a depth image. Subscribe to the colour or '
+    original, stored = _encodings_from_format(image_format)
+    if original.startswith(('16uc', '32fc')) or 'compresseddepth' in image_format.lower():
+        raise ImageError(f'format {image_format!r} is a depth image. Subscribe to the colour or '
                          'infrared picture of this camera')
     payload = bytes(data)
     is_png = payload.startswith(_PNG_START)
@@ -82,8 +82,8 @@ def bgr_from_compressed(data: Any, *, format: str) -> Uint8Array:
         height, width = _jpeg_size(payload)
     else:
         raise ImageError(f'{len(payload)} bytes that start with {payload[:4].hex() or "nothing"} '
-                         f'(format {format!r}) are neither JPEG nor PNG. Let the driver publish '
-                         'one of these')
+                         f'(format {image_format!r}) are neither JPEG nor PNG. Let the driver '
+                         'publish one of these')
     _check_size(height, width)
     if is_png and not stored and original.startswith('bayer_'):
         mosaic = _decode(payload, cv2.IMREAD_GRAYSCALE)

@@ -105,7 +105,7 @@ class Cuts:
         """Compare boxes with the borders; boxes of a tracker may reach beyond."""
         x1_t, y1_t, x2_t, y2_t = boxes_t4.T
         return Cuts(x1_t <= border_px, y1_t <= border_px, x2_t >= size_hw[1] - border_px,
-                     y2_t >= size_hw[0] - border_px)
+                    y2_t >= size_hw[0] - border_px)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,7 @@ class Ranges:
         height_kt[PERSON] = -height_t / person_t
         height_kt[AHEAD] = height_t * q_head_t / person_t
         return Ranges(foot_t, height_t, bearing_n[:count], q_foot_t, q_head_t, foot_kt,
-                       height_kt, bearing_kn[:, :count])
+                      height_kt, bearing_kn[:, :count])
 
 
 def _elevations(ray_3n: Float64Array, by_u_3n: Float64Array, by_v_3n: Float64Array,
@@ -184,8 +184,8 @@ def _body_centre(boxes_t4: Float64Array, cut: Cuts) -> Float64Array:
     return np.where(cut.right_t & ~cut.left_t, np.maximum(centre_t, x1_t + half_t), centre_t)
 
 
-def error_sources(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, config: GroundConfig,
-                   ) -> tuple[Float64Array, Float64Array]:
+def error_sources(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, config: GroundConfig
+                  ) -> tuple[Float64Array, Float64Array]:
     """Give variances [10, T] of the sources: new in each picture, and lasting."""
     noise_kt, lasting_kt = np.zeros((10, len(tracks))), np.zeros((10, len(tracks)))
     edge_t = (config.edge_sigma * (boxes_t4[:, 3] - boxes_t4[:, 1])) ** 2

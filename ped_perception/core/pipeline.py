@@ -114,8 +114,9 @@ class DetectorConfig:
     """What is done with a picture, apart from running the network."""
 
     views: tuple[str, ...] = param(
-        ('whole', 'whole@0.65'), "What each slot of the batch sees of a picture: 'whole', 'whole@0.65' "
-        "(filling 65 % of the slot), or a region 'left,top,right,bottom' in fractions.")
+        ('whole', 'whole@0.65'),
+        'What each slot of the batch sees of a picture: whole, whole@0.65 (filling 65 % of the '
+        'slot), or a region left,top,right,bottom in fractions.')
     score_threshold: float = param(
         0.44, 'Smallest score of a published detection.', minimum=0.01, maximum=1.0, dynamic=True)
     nms_iou: float = param(

@@ -224,6 +224,7 @@ def _make_log(trt: Any) -> Any:
     severity = trt.ILogger.Severity
 
     class Log(trt.ILogger):  # type: ignore[misc]
+
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
@@ -245,6 +246,7 @@ def _make_monitor(trt: Any, progress: Progress) -> Any:
     """Make a monitor of the builder's nested phases; Ctrl-C ends the build."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.interrupted = False

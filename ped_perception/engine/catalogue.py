@@ -26,13 +26,13 @@ from typing import Any, TYPE_CHECKING
 
 from ped_perception.core.errors import ModelError
 
+if TYPE_CHECKING:
+    from ped_perception.engine.graph import ChannelOrder
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-if TYPE_CHECKING:
-    from ped_perception.engine.graph import ChannelOrder
 
 ENGINES_VARIABLE = 'PED_PERCEPTION_ENGINES'
 INDEX_FILE = 'models.toml'

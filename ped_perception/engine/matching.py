@@ -25,7 +25,7 @@ from ped_perception.core.types import Float32Array
 
 
 def partners(boxes_n4: Float32Array, boxes_m4: Float32Array,
-              iou: float) -> tuple[NDArray[np.intp], Float32Array]:
+             iou: float) -> tuple[NDArray[np.intp], Float32Array]:
     """
     Give every box, best first, the free box of the others that it overlaps most.
 

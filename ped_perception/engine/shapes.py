@@ -220,7 +220,7 @@ def _set_target(node: onnx.NodeProto, arrays: Arrays, target: list[int]) -> None
 
 
 def _check_reshapes(graph: onnx.GraphProto, arrays: Arrays, shapes: Shapes) -> None:
-    """ONNX's inference believes any constant shape; count the elements."""
+    """Count the elements; the inference of ONNX believes any constant shape."""
     for node in graph.node:
         if reshape_target(node, arrays) is None:
             continue

@@ -84,7 +84,7 @@ def frame_from_compressed_image(message: CompressedImage, camera: str) -> Frame:
     Raises:
         ImageError: the image is malformed or of another format.
     """
-    image_hw3 = bgr_from_compressed(message.data, format=message.format)
+    image_hw3 = bgr_from_compressed(message.data, image_format=message.format)
     return Frame(camera, stamp_ns_from_time(message.header.stamp), message.header.frame_id,
                  image_hw3)
 

@@ -56,7 +56,7 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
         args: of the command line, None for ``sys.argv``.
 
     Returns:
-        The exit code: 0 after a signal; 1 when the node could not be made, not start itself, or failed.
+        The exit code: 0 after a signal; 1 when the node could not be made or started, or failed.
     """
     keep_large_blocks()
     # Our own handlers: a second signal, as terminal and launcher both send one, must not

@@ -181,7 +181,7 @@ class CompressedPicture:
         Raises:
             ImageError: the bytes are not a whole picture of a known format.
         """
-        return encodings.bgr_from_compressed(self.data, format=self.ros_format)
+        return encodings.bgr_from_compressed(self.data, image_format=self.ros_format)
 
 
 @dataclass(frozen=True, eq=False)

@@ -225,3 +225,23 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, name, content):
 def test_a_missing_graph_is_refused(tmp_path):
     with pytest.raises(BackendError, match='ped_engine import'):
         open_graph(tmp_path / 'missing.onnx', BackendConfig(precision='fp32'), 1)
+
+
+@pytest.mark.parametrize(('name', 'precision', 'fast', 'size', 'ends', 'why'), [
+    ('openvino', 'auto', True, '640x384', '-int8', 'shipped, and this processor gains'),
+    ('openvino', 'auto', False, '640x384', '-fp32', 'no gain on this processor'),
+    ('openvino', 'auto', True, '416x256', '-fp32', 'not shipped for this size'),
+    ('openvino', 'fp32', True, '640x384', '-fp32', 'asked for'),
+    ('onnxruntime', 'auto', True, '640x384', '-fp32', 'slower there than float32'),
+    ('onnxruntime', 'int8', False, '640x384', '-int8', 'asked for'),
+])
+def test_which_graph_a_processor_runs(
+        monkeypatch, tmp_path, name, precision, fast, size, ends, why):
+    # A cache of its own: a graph that a developer quantised must not decide this.
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    monkeypatch.setattr(backends, 'has_fast_int8', lambda: fast)
+    opened = []
+    monkeypatch.setattr(backends, 'open_graph',
+                        lambda graph, config, max_batch: opened.append(graph.name))
+    open_backend(BackendConfig(backend=name, precision=precision, network_size=size), 2)
+    assert ends in opened[0], why

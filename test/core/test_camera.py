@@ -79,7 +79,7 @@ def test_every_pixel_of_the_picture_makes_the_round_trip(name: str) -> None:
 
 @pytest.mark.parametrize('name', MODELS)
 def test_projection_agrees_with_opencv(name: str) -> None:
-    """OpenCV's pixels start half a pixel further in than those of boxes."""
+    """Pixels of OpenCV start half a pixel further in than those of boxes."""
     model = MODELS[name]
     points_n3 = 9 * model.rays_from_pixels(grid_of(model))
     np.testing.assert_allclose(model.pixels_from_points(points_n3) - 0.5,

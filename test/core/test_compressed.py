@@ -26,10 +26,9 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-import pytest
-
 from ped_perception.core.encodings import bgr_from_compressed, raw_from_bgr
 from ped_perception.core.errors import ImageError
+import pytest
 
 SHARED = Path(os.environ.get('PED_SHARED_DATA', Path(__file__).parents[2] / '../shared/data'))
 MALFORMED = sorted((SHARED / 'malformed_images/files').glob('*'))
@@ -80,7 +79,7 @@ FORMATS = [
 
 @pytest.mark.parametrize(('text', 'payload', 'why'), FORMATS)
 def test_colours_of_every_format(text, payload, why):
-    image = bgr_from_compressed(payload, format=text)
+    image = bgr_from_compressed(payload, image_format=text)
     assert image.shape == PICTURE.shape
     assert image.dtype == np.uint8
     # JPEG loses a little; swapped colours are off by 40 and more.
@@ -98,7 +97,7 @@ GREY_FORMATS = [
 
 @pytest.mark.parametrize(('text', 'payload'), GREY_FORMATS)
 def test_grey_becomes_three_equal_channels(text, payload):
-    image = bgr_from_compressed(payload, format=text)
+    image = bgr_from_compressed(payload, image_format=text)
     assert (image == image[..., :1]).all()
     assert np.abs(image[..., 0].astype(int) - GREY).mean() < 3
 
@@ -107,7 +106,8 @@ def test_grey_becomes_three_equal_channels(text, payload):
 def test_image_transport_leaves_mosaics_as_they_are_in_png(encoding):
     rows, _ = raw_from_bgr(PICTURE, encoding)
     mosaic = rows.view('<u2') if encoding.endswith('16') else rows
-    image = bgr_from_compressed(encoded('png', mosaic), format=f'{encoding}; png compressed ')
+    image = bgr_from_compressed(
+        encoded('png', mosaic), image_format=f'{encoding}; png compressed ')
     assert np.abs(image.astype(int) - PICTURE).mean() < 3
 
 
@@ -123,8 +123,8 @@ def test_the_calibration_belongs_to_the_picture_as_the_sensor_has_it(orientation
     payload = jpeg_with_exif(orientation)
     turned = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR)
     assert (turned.shape == (64, 48, 3)) == (orientation >= 5)  # OpenCV does read the tag
-    np.testing.assert_array_equal(bgr_from_compressed(payload, format='jpeg'),
-                                  bgr_from_compressed(JPEG, format='jpeg'))
+    np.testing.assert_array_equal(bgr_from_compressed(payload, image_format='jpeg'),
+                                  bgr_from_compressed(JPEG, image_format='jpeg'))
 
 
 @settings(deadline=None, max_examples=60)
@@ -132,20 +132,20 @@ def test_the_calibration_belongs_to_the_picture_as_the_sensor_has_it(orientation
 def test_a_payload_cut_short_is_never_a_picture(payload, data):
     cut = data.draw(st.integers(0, len(payload) - 2))
     with pytest.raises(ImageError, match=r'cut short|neither JPEG nor PNG|damaged'):
-        bgr_from_compressed(payload[:cut], format='jpeg')
+        bgr_from_compressed(payload[:cut], image_format='jpeg')
 
 
 def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture():
     payload = jpeg_with_exif(1, thumbnail=JPEG)
     with pytest.raises(ImageError, match='no end marker'):
-        bgr_from_compressed(payload[:-200], format='jpeg')
-    assert bgr_from_compressed(payload, format='jpeg').shape == PICTURE.shape
+        bgr_from_compressed(payload[:-200], image_format='jpeg')
+    assert bgr_from_compressed(payload, image_format='jpeg').shape == PICTURE.shape
 
 
 def test_bytes_after_the_end_are_allowed():
     """V4L2 buffers are longer than the frame of a motion JPEG camera."""
     for payload in (JPEG, PNG):
-        image = bgr_from_compressed(payload + bytes(500), format='')
+        image = bgr_from_compressed(payload + bytes(500), image_format='')
         assert image.shape == PICTURE.shape
 
 
@@ -169,7 +169,7 @@ def jpeg_of_size(width, height):
 def test_declared_sizes_are_judged_before_decoding(of_size, width, height, message, monkeypatch):
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('pixels were decoded'))
     with pytest.raises(ImageError, match=message):
-        bgr_from_compressed(of_size(width, height), format='jpeg')
+        bgr_from_compressed(of_size(width, height), image_format='jpeg')
 
 
 REFUSED = [
@@ -190,13 +190,13 @@ REFUSED = [
 @pytest.mark.parametrize(('text', 'payload', 'message'), REFUSED)
 def test_refusals_say_why(text, payload, message):
     with pytest.raises(ImageError, match=message):
-        bgr_from_compressed(payload, format=text)
+        bgr_from_compressed(payload, image_format=text)
 
 
 @pytest.mark.parametrize('kind', [lambda b: array.array('B', b), memoryview,
                                   lambda b: np.frombuffer(b, np.uint8)])
 def test_takes_every_kind_of_buffer(kind):
-    np.testing.assert_array_equal(bgr_from_compressed(kind(PNG), format='png'), PICTURE)
+    np.testing.assert_array_equal(bgr_from_compressed(kind(PNG), image_format='png'), PICTURE)
 
 
 @settings(deadline=None, max_examples=200)
@@ -206,7 +206,7 @@ def test_damaged_bytes_give_a_picture_or_an_image_error(payload, data):
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
     try:
-        image = bgr_from_compressed(bytes(damaged), format='jpeg')
+        image = bgr_from_compressed(bytes(damaged), image_format='jpeg')
     except ImageError:
         return
     assert image.ndim == 3
@@ -218,7 +218,7 @@ def test_the_malformed_collection_gives_pictures_or_image_errors():
     outcomes = {}
     for path in MALFORMED:
         try:
-            image = bgr_from_compressed(path.read_bytes(), format=path.suffix[1:])
+            image = bgr_from_compressed(path.read_bytes(), image_format=path.suffix[1:])
             outcomes[path.name] = image.shape
         except ImageError:
             outcomes[path.name] = None

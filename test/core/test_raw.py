@@ -24,10 +24,9 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-import pytest
-
 from ped_perception.core.encodings import bgr_from_raw, known_encodings, raw_from_bgr
 from ped_perception.core.errors import ImageError
+import pytest
 
 SHARED = Path(os.environ.get('PED_SHARED_DATA', Path(__file__).parents[2] / '../shared/data'))
 

@@ -21,14 +21,13 @@ import sys
 
 from builtin_interfaces.msg import Time
 import numpy as np
+from ped_perception.core.errors import ImageError, MissingExtraError
+from ped_perception.core.types import Detections
+from ped_perception.ros import convert
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
-
-from ped_perception.core.errors import ImageError, MissingExtraError
-from ped_perception.core.types import Detections
-from ped_perception.ros import convert
 
 STAMP_NS = 1_700_000_000_123_456_789
 

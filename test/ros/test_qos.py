@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from ped_perception.ros import qos
 import pytest
 from rclpy.qos import (
     qos_check_compatible,
@@ -25,8 +26,6 @@ from rclpy.qos import (
     QoSProfile,
     ReliabilityPolicy,
 )
-
-from ped_perception.ros import qos
 
 RVIZ = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 

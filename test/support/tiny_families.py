@@ -61,7 +61,7 @@ class Net:
         """Reshape to constant sizes."""
         return self.node('Reshape', source, self.constant(sizes, np.int64))
 
-    def slice(self, source, start, end, axis):
+    def cut(self, source, start, end, axis):
         """Slice along one axis."""
         return self.node('Slice', source, *(self.constant([value], np.int64)
                                             for value in (start, end, axis)))
@@ -118,10 +118,10 @@ def yolox(path, classes=80, kind='table', sigmoid=True, size_hw=(64, 96), batch=
     if kind == 'decoded':
         points, steps = net.grid(0.0)
         step = net.constant(steps.T[None])
-        place = net.node('Add', net.slice(table, 0, 2, 2), net.constant(points.T[None]))
-        size = net.node('Exp', net.slice(table, 2, 4, 2))
+        place = net.node('Add', net.cut(table, 0, 2, 2), net.constant(points.T[None]))
+        size = net.node('Exp', net.cut(table, 2, 4, 2))
         table = net.concat(net.node('Mul', place, step), net.node('Mul', size, step),
-                           net.slice(table, 4, 1 << 60, 2), axis=2)
+                           net.cut(table, 4, 1 << 60, 2), axis=2)
     return net.save(path, {'output': (table, (batch, None, 5 + classes))})
 
 
@@ -138,8 +138,8 @@ def _ultralytics(net, classes):
                      net.constant(np.arange(16).reshape(1, 16, 1, 1)))
     sides = net.reshape(sides, 1, 4, points.shape[1])
     anchors = net.constant(points[None])
-    first = net.node('Sub', anchors, net.slice(sides, 0, 2, 1))
-    last = net.node('Add', anchors, net.slice(sides, 2, 4, 1))
+    first = net.node('Sub', anchors, net.cut(sides, 0, 2, 1))
+    last = net.node('Add', anchors, net.cut(sides, 2, 4, 1))
     return first, last, net.constant(steps[None]), net.node('Sigmoid', logits)
 
 
