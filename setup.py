@@ -53,8 +53,11 @@ setup(
     extras_require={
         'bags': ['rosbags'],
         'engine': ['onnx', 'tomli; python_version < "3.11"'],
+        'evaluation': ['motmetrics'],
         'onnxruntime': ['onnxruntime'],
         'openvino': ['openvino'],
+        # a ROS 2 distribution brings its own cv_bridge
+        'ros': ['cv-bridge'],
         'rtx': ['tensorrt-rtx-cu13', 'pycuda'],
         'tensorrt': ['tensorrt', 'pycuda'],
         # colcon takes from here that pytest is what runs the tests

@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+import re
+
 from docs import PARAMETERS, parameters_page
 from ped_perception.backends import BackendConfig
 from ped_perception.core.config import config_from_mapping, specs_of
@@ -38,3 +40,11 @@ def test_the_shipped_parameter_file_is_accepted(root):
         known = {spec.name for spec in specs_of(config_type)}
         config_from_mapping(config_type, {k: values.pop(k) for k in list(values) if k in known})
     assert not values, 'parameters that no part of the node has'
+
+
+def test_every_extra_that_an_error_names_exists(root):
+    named = {extra for path in (root / 'ped_perception').rglob('*.py')
+             for extra in re.findall(r"import_extra\(\s*'[^']+',\s*'([^']+)'", path.read_text())}
+    assert 'openvino' in named
+    extras = (root / 'setup.py').read_text().split('extras_require', 1)[1].split('},', 1)[0]
+    assert named <= set(re.findall(r"'([a-z]+)': \[", extras))
