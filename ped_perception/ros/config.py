@@ -29,6 +29,11 @@ class NodeConfig:
         ('camera',), 'Names of the cameras; each has its own topics and parameters.')
     autostart: bool = param(
         True, 'Configure and activate at start, without waiting for a lifecycle manager.')
+    self_test: str = param(
+        'known', 'Look for known pedestrians in shipped pictures before starting, and do not '
+        'start where they are not found: known does so for models whose answer is shipped, '
+        'required refuses other models, off trusts the network.',
+        choices=('known', 'required', 'off'))
     diagnostics_period_s: float = param(
         1.0, 'Time between two messages on /diagnostics.', unit='s', minimum=0.1, maximum=60.0)
     annotated_quality: int = param(

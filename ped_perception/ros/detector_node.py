@@ -29,8 +29,9 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from ped_perception.backends import BackendConfig, open_backend
 from ped_perception.core.errors import BackendError, ConfigError, ImageError, PedPerceptionError
-from ped_perception.core.pipeline import DetectorConfig, Pipeline, StageTimes
+from ped_perception.core.pipeline import Backend, DetectorConfig, Pipeline, StageTimes
 from ped_perception.core.types import Detections, Frame
+from ped_perception.engine.golden import run_golden, shipped_expectation
 from ped_perception.ros import diagnostics
 from ped_perception.ros.camera_input import CameraInput
 from ped_perception.ros.camera_output import CameraOutput, CameraStats
@@ -81,6 +82,7 @@ class DetectorNode(ManagedNode):
         self.add_on_set_parameters_callback(self._on_parameters)
         self._worker: Worker | None = None
         self._pipeline: Pipeline | None = None
+        self._backend: Backend | None = None
         self._stats: dict[str, CameraStats] = {}
         self._outputs: dict[str, CameraOutput] = {}
         self._inputs: list[CameraInput] = []
@@ -91,13 +93,16 @@ class DetectorNode(ManagedNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network in the inference thread and create the publishers."""
-        return self._guarded('configure', self._configure)
+        result = self._guarded('configure', self._configure)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self._free()
+        return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start to look."""
-        result = super().on_activate(state)
-        self._guarded('activate', self._activate)
-        return result
+        if self._guarded('activate', self._activate) != TransitionCallbackReturn.SUCCESS:
+            return TransitionCallbackReturn.FAILURE
+        return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop looking; the network stays loaded."""
@@ -121,7 +126,6 @@ class DetectorNode(ManagedNode):
             action()
         except Exception as error:  # noqa: BLE001
             self.get_logger().error(f'Cannot {what}: {explain(error)}')
-            self._free()
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
@@ -143,6 +147,7 @@ class DetectorNode(ManagedNode):
             f'{info.device}, up to {info.max_batch} views at once')
 
     def _activate(self) -> None:
+        self._test_network()
         self._inputs = [CameraInput(self, camera, config, self._on_image)
                         for camera, config in self._camera_configs.items()]
         self._follow()
@@ -150,6 +155,26 @@ class DetectorNode(ManagedNode):
         self._timers = [
             self.create_timer(FOLLOW_PERIOD_S, self._follow),
             self.create_timer(self._node_config.diagnostics_period_s, self._report)]
+
+    def _test_network(self) -> None:
+        """
+        Look for known pedestrians with the network as it was loaded.
+
+        Raises:
+            PedPerceptionError: they are not found, or must be known and are not.
+        """
+        mode, worker, backend = self._node_config.self_test, self._worker, self._backend
+        if mode == 'off' or worker is None or backend is None:
+            return
+        model, network_hw = self._backend_config.model, backend.info.network_hw
+        if mode == 'known' and shipped_expectation(model, network_hw) is None:
+            self.get_logger().warning(
+                f'No self-test: what {model} must find at {network_hw[1]}x{network_hw[0]} is not '
+                f'shipped. Verify it once with: ped_engine verify {model}')
+            return
+        report = worker.call(lambda: run_golden(backend, model))
+        report.refuse()
+        self.get_logger().info(f'Self-test passed: {report}')
 
     def _stop_looking(self) -> None:
         for timer in self._timers:
@@ -164,7 +189,7 @@ class DetectorNode(ManagedNode):
             self._report()
         for output in self._outputs.values():
             output.close()
-        self._worker, self._pipeline, self._outputs = None, None, {}
+        self._worker, self._pipeline, self._backend, self._outputs = None, None, None, {}
 
     def _loaded(self) -> Pipeline:
         if self._pipeline is None:
@@ -223,6 +248,7 @@ class DetectorNode(ManagedNode):
         except PedPerceptionError:
             backend.close()
             raise
+        self._backend = backend
         # The first inference allocates; it must not be the first picture of the road.
         backend.infer(backend.info.max_batch)
         return self._pipeline, backend.close

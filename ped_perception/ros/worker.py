@@ -22,12 +22,15 @@ there, newest only, and never looks at a picture that a newer one has replaced.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
-from ped_perception.core.errors import PedPerceptionError
+from ped_perception.core.errors import BackendError, PedPerceptionError
 from ped_perception.core.pipeline import Pipeline
+
+ResultT = TypeVar('ResultT')
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,7 @@ class Slots:
         """Begin empty and open."""
         self._condition = threading.Condition()
         self._newest: dict[str, Arrival] = {}
+        self._tasks: list[Callable[[], None]] = []
         self._closed = False
 
     def put(self, arrival: Arrival) -> bool:
@@ -63,13 +67,22 @@ class Slots:
             self._condition.notify()
         return replaced
 
-    def take(self) -> list[Arrival]:
-        """Wait for messages and take all of them; an empty list means: closed."""
+    def ask(self, task: Callable[[], None]) -> bool:
+        """Have something done by the taker before the next messages; False when closed."""
         with self._condition:
-            self._condition.wait_for(lambda: self._newest or self._closed)
-            taken = [] if self._closed else list(self._newest.values())
+            if not self._closed:
+                self._tasks.append(task)
+            self._condition.notify()
+            return not self._closed
+
+    def take(self) -> tuple[list[Callable[[], None]], list[Arrival]]:
+        """Wait for tasks and messages and take all of them; nothing at all means: closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._newest or self._tasks or self._closed)
+            tasks, self._tasks = self._tasks, []
+            arrivals = [] if self._closed else list(self._newest.values())
             self._newest.clear()
-        return taken
+        return tasks, arrivals
 
     def close(self) -> None:
         """Wake the taker for the last time."""
@@ -116,6 +129,26 @@ class Worker:
         if self._failure is not None:
             raise self._failure
 
+    def call(self, function: Callable[[], ResultT]) -> ResultT:
+        """
+        Run a function in the thread, between two batches, and give its result.
+
+        Raises:
+            BackendError: the thread has ended.
+            Exception: whatever the function raised.
+        """
+        answer: Future[ResultT] = Future()
+
+        def task() -> None:
+            try:
+                answer.set_result(function())
+            except Exception as error:  # noqa: BLE001 - raised again where it was asked for
+                answer.set_exception(error)
+
+        if not self.slots.ask(task):
+            raise BackendError('The inference thread has ended; configure the node again.')
+        return answer.result()
+
     def stop(self) -> None:
         """Finish the batch at hand, close the pipeline, end the thread."""
         self.slots.close()
@@ -131,12 +164,25 @@ class Worker:
             return
         self._opened.set()
         try:
-            while arrivals := self.slots.take():
-                self._process(pipeline, arrivals)
+            self._work(pipeline)
         except Exception as error:  # noqa: BLE001 - a thread must not die silently
             self._on_death(error)
         finally:
+            # Nobody may wait for an answer of a thread that has ended.
+            self.slots.close()
+            for task in self.slots.take()[0]:
+                task()
             close()
+
+    def _work(self, pipeline: Pipeline) -> None:
+        while True:
+            tasks, arrivals = self.slots.take()
+            for task in tasks:
+                task()
+            if arrivals:
+                self._process(pipeline, arrivals)
+            elif not tasks:
+                return
 
 
 def explain(error: BaseException) -> str:

@@ -288,7 +288,8 @@ def node_with_double(ros_domain, monkeypatch):
     monkeypatch.setattr(detector_node, 'open_backend', lambda config, max_batch: backend)
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=ros_domain)
-    node = detector_node.DetectorNode(context=context)
+    node = detector_node.DetectorNode(
+        context=context, parameter_overrides=[rclpy.Parameter('self_test', value='off')])
     assert node.trigger_configure() == node.trigger_activate() == (
         TransitionCallbackReturn.SUCCESS)
     yield node, backend
@@ -322,3 +323,27 @@ def test_a_node_that_no_longer_looks_does_not_look_alive(node_with_double, stree
     backend.infer = lambda count: 1 / 0
     node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
     wait_for(lambda: node.failed)
+
+
+def test_a_network_that_finds_nobody_known_is_not_started(ros_domain, monkeypatch):
+    # The double finds bright spots: a network, but not the one that it should be.
+    monkeypatch.setattr(
+        detector_node, 'open_backend',
+        lambda config, max_batch: BrightSpotBackend(network_hw=(384, 640), max_batch=max_batch))
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    node = detector_node.DetectorNode(context=context)
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+        assert not node._inputs, 'it must not listen to cameras'
+    finally:
+        node.trigger_shutdown()
+        node.destroy_node()
+        context.try_shutdown()
+
+
+def test_a_sound_network_passes_its_self_test_and_says_so(ros_domain, processes):
+    processes.start(NODE, name='detector')
+    with ros_peer(ros_domain) as peer:
+        peer.until(lambda: 'Self-test passed' in processes.output('detector'), 'the self-test')

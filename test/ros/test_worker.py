@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import threading
 
-from ped_perception.core.errors import ModelError
+from ped_perception.core.errors import BackendError, ModelError
 from ped_perception.ros.worker import Arrival, Slots, Worker
 import pytest
 
@@ -33,7 +33,7 @@ def test_the_newest_picture_of_each_camera_wins():
     assert slots.put(arrival('front', 1)) is False
     assert slots.put(arrival('rear', 2)) is False
     assert slots.put(arrival('front', 3)) is True, 'a picture nobody saw was replaced'
-    assert [(a.camera, a.message) for a in slots.take()] == [('front', 3), ('rear', 2)]
+    assert [(a.camera, a.message) for a in slots.take()[1]] == [('front', 3), ('rear', 2)]
     assert slots.put(arrival('front', 4)) is False, 'what was taken is not replaced'
 
 
@@ -44,7 +44,7 @@ def test_closing_wakes_the_taker():
     thread.start()
     slots.close()
     thread.join(10)
-    assert taken == [[]]
+    assert taken == [([], [])]
 
 
 def test_all_work_happens_in_one_thread_and_the_pipeline_is_closed_there():
@@ -92,3 +92,15 @@ def test_a_dying_thread_says_so_and_closes_the_pipeline():
     assert closed.wait(10)
     worker.stop()
     assert str(deaths[0]) == 'unforeseen'
+
+
+def test_a_question_is_answered_in_the_thread_that_owns_the_pipeline():
+    worker = Worker(lambda: (None, lambda: None), lambda *_: None, lambda _: None)
+    worker.start()
+    assert worker.call(threading.get_ident) not in (None, threading.get_ident())
+    with pytest.raises(ZeroDivisionError):
+        worker.call(lambda: 1 // 0)
+    assert worker.call(lambda: 'alive') == 'alive', 'a failed question ends nothing'
+    worker.stop()
+    with pytest.raises(BackendError, match='ended'):
+        worker.call(lambda: 'too late')
