@@ -40,6 +40,7 @@ from ped_perception.engine.catalogue import engines_folders
 
 FOLDER = 'golden'
 EXPECTED_FILE = 'expected.json'
+PICTURE_SUFFIXES = ('.jpg', '.png')
 CONFIDENT = 0.5         # the score of a pedestrian that must be found
 PLAUSIBLE = 0.25        # what is expected at all; nothing else may be confident
 LOWEST = 0.05
@@ -115,8 +116,8 @@ def golden_pictures() -> dict[str, Uint8Array]:
     """
     folder = _folder()
     pictures = {}
-    for path in sorted(folder.glob('*.*')):
-        if path.name == EXPECTED_FILE:
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in PICTURE_SUFFIXES:
             continue
         image_hw3 = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image_hw3 is None:

@@ -178,11 +178,11 @@ class Manifest:
         Raises:
             ValueError: it is not, to the byte, what :meth:`to_bytes` wrote.
         """
-        content = json.loads(data)
-        if not isinstance(content, dict) or content.pop('format', None) != FORMAT:
-            raise ValueError('it is of another format')
-        content.pop('checksum', None)
         try:
+            content = json.loads(data)
+            if content.pop('format') != FORMAT:
+                raise ValueError('of another format')
+            del content['checksum']
             recipe = dict(content.pop('recipe'))
             recipe.update(batches=Batches(**recipe['batches']),
                           **{key: tuple(recipe[key])
@@ -191,11 +191,11 @@ class Manifest:
                             for row in content.pop('tensors'))
             manifest = cls(recipe=Recipe(**recipe), tensors=tensors,
                            memory=Memory(**content.pop('memory')), **content)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f'it lacks or has too much: {error}') from error
-        # Compared whole: a byte that changed between two values counts, too.
-        if manifest.to_bytes() != data:
-            raise ValueError('its checksum is wrong')
+            # Compared whole: a byte that changed between two values counts, too.
+            if manifest.to_bytes() != data:
+                raise ValueError('the checksum is wrong')
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f'is damaged ({error})') from error
         return manifest
 
 
@@ -233,7 +233,7 @@ def inspect_plan(plan: Path) -> LoadedPlan | str:
     except OSError as error:
         return f'{error.filename} cannot be read ({error.strerror})'
     except ValueError as error:
-        return f'{sidecar} is damaged ({error})'
+        return f'{sidecar} {error}'
     if len(data) != manifest.plan_bytes or _sha256(data) != manifest.plan_sha256:
         return f'{plan} is damaged (it is not what its manifest describes)'
     return LoadedPlan(plan, data, manifest)

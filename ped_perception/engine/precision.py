@@ -38,7 +38,7 @@ def to_half(graph: onnx.GraphProto, arrays: Arrays, keep_fp32: Sequence[str],
     Args:
         graph: of a float32 network, with inferred shapes; changed.
         arrays: its constants; changed.
-        keep_fp32: names of nodes that stay float32.
+        keep_fp32: names of nodes that stay float32; of nameless ones, of their results.
         prefix: of all names in the graph, unknown to the user.
 
     Returns:
@@ -74,7 +74,7 @@ def _type_attributes(node: onnx.NodeProto) -> None:
 def _keep(graph: onnx.GraphProto, arrays: Arrays, names: Sequence[str],
           prefix: str) -> list[onnx.NodeProto]:
     """Find nodes by name and give them constants of their own."""
-    layers = {node.name.removeprefix(prefix): node for node in graph.node}
+    layers = {(node.name or node.output[0]).removeprefix(prefix): node for node in graph.node}
     kept = []
     for name in dict.fromkeys(name.removeprefix(prefix) for name in names):
         if name not in layers:

@@ -1,0 +1,99 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``ped_engine build``, ``verify`` and ``list`` as their users see them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from ped_perception.cli.engine import main
+from ped_perception.core.errors import MissingExtraError
+from ped_perception.engine.flavors import load_library
+from ped_perception.engine.plans import user_plans
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+@pytest.fixture
+def rtx():
+    """Skip where the real builder is not installed."""
+    try:
+        load_library('tensorrt_rtx')
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+def test_a_plan_is_built_listed_verified_and_found_out_when_damaged(rtx, capsys):
+    command = ['build', 'nanodet_g', '--flavor', 'tensorrt_rtx', '--target', 'sm_86', 'sm_89']
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    for part in ('for        sm_86 sm_89, tensorrt_rtx 1.', 'precision  fp16; layers in the typed',
+                 'batch      1,4,8', 'activations 6', 'agreement  100.0% of',
+                 'float16 holds 65504'):
+        assert part in said
+    (plan,) = user_plans().glob('*.plan')
+    assert str(plan) in said
+
+    assert main(['list', '--json']) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert all('name' in row for row in rows)
+    (row,) = (row for row in rows if row['kind'] == 'plan')
+    assert (row['name'], row['precision'], row['capabilities']) == (
+        'nanodet_g', 'fp16', ['sm_86', 'sm_89'])
+    assert main(['list']) == 0
+    assert 'sm_86 sm_89, tensorrt_rtx' in capsys.readouterr().out
+
+    assert main(['verify', 'nanodet_g']) == 0
+    said = capsys.readouterr().out
+    assert 'known pedestrians found' in said
+    assert 'every result rounded' in said
+    assert 'intact     yes' in said
+
+    plan.write_bytes(plan.read_bytes()[:-1] + b'?')
+    for name in ('nanodet_g', str(plan)):
+        assert main(['verify', name]) == 1
+        assert 'is damaged' in capsys.readouterr().err
+    assert main(['list']) == 0
+    assert 'is damaged' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    ('build nanodet_g --flavor tensorrt_rtx --target sm_87', 'cannot build for sm_87'),
+    ('build nanodet_g --precision int8 --flavor tensorrt_rtx --target sm_86',
+     'ped_engine import nanodet_g --size 640x384 --precision int8 --runtime tensorrt'),
+    ('build nanodet_g --size 96x64 --flavor tensorrt_rtx --target sm_86 --keep-fp32 no/layer',
+     "no layer 'no/layer'"),
+    ('build missing.onnx --target sm_86', 'say it: --size'),
+    ('verify missing.plan', 'missing.plan.json does not exist'),
+])
+def test_a_failure_is_one_line_that_says_what_to_do(rtx, capsys, arguments, message):
+    assert main(shlex.split(arguments)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith('ped_engine: ')
+    assert error.count('\n') == 1
+    assert message in error
+
+
+@pytest.mark.parametrize('batch', ['8,4,1', '0', '1,8', 'x', '1,,8'])
+def test_batches_that_are_none_are_wrong_usage(capsys, batch):
+    with pytest.raises(SystemExit) as stopped:
+        main(['build', 'nanodet_g', '--batch', batch])
+    assert stopped.value.code == 2
+    assert 'argument --batch' in capsys.readouterr().err
