@@ -223,8 +223,9 @@ def main() -> None:
     if not has_fast_int8():
         print('This processor does not gain from INT8; its rows are measured all the same.')
     cv2.setNumThreads(1)
-    figures = {'machine': {**machine_description(), **versions()}, 'pipelines': bench_pipelines(pictures(100)),
-               'receiving': bench_receiving(), 'demo': bench_demo()}
+    figures = {'machine': {**machine_description(), **versions()},
+               'pipelines': bench_pipelines(pictures(100)), 'receiving': bench_receiving(),
+               'demo': bench_demo()}
     FIGURES.write_text(json.dumps(figures, indent=1) + '\n')
     PAGE.write_text(page(figures))
     print(f'Wrote {PAGE.relative_to(ROOT)}')
