@@ -26,16 +26,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import onnx
 from onnx import helper
-from ped_perception.engine.cut_rules import Demand, PRODUCERS, rule_of, Step
-from ped_perception.engine.graph import TensorInfo
-
-Arrays = dict[str, NDArray[Any]]
+from ped_perception.engine.cut_rules import PRODUCERS, rule_of
+from ped_perception.engine.demand import Arrays, Demand, Shapes, Step
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ class ChannelCut:
         trace: follow them also where nothing is left to cut, for ``operators``.
     """
 
-    def __init__(self, graph: onnx.GraphProto, arrays: Arrays, shapes: dict[str, TensorInfo],
+    def __init__(self, graph: onnx.GraphProto, arrays: Arrays, shapes: Shapes,
                  output: str, axis: int, channels: tuple[int, ...],
                  trace: bool = False) -> None:
         self._graph, self._arrays, self._shapes = graph, arrays, shapes
@@ -117,7 +113,7 @@ class ChannelCut:
                 picked = self._pick(source, want, f'{node.name}/picked_{index}')
                 if picked is not None:
                     if source in opaque:
-                        uncut.append(f'{opaque[source].op_type} {opaque[source].name}')
+                        uncut.append(_called(opaque[source]))
                     nodes.append(picked)
                     node.input[index] = picked.output[0]
             if step:
@@ -125,7 +121,7 @@ class ChannelCut:
             nodes.append(node)
         if self._plan.made.get(self._output) != self._wanted:
             if self._output in opaque:
-                uncut.append(f'{opaque[self._output].op_type} {opaque[self._output].name}')
+                uncut.append(_called(opaque[self._output]))
             nodes.append(self._pick_output(nodes))
         copies = onnx.GraphProto(node=nodes).node       # the old ones go with their list
         del self._graph.node[:]
@@ -222,3 +218,7 @@ class ChannelCut:
             total += Saving(parameters, removed * inputs * cells,
                             parameters * weight.dtype.itemsize)
         return total
+
+
+def _called(node: onnx.NodeProto) -> str:
+    return f'{node.op_type} {node.name}'

@@ -21,21 +21,16 @@ it then needs of its inputs and how the node changes; None where the operator ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 import math
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import onnx
 from onnx import helper
-from ped_perception.engine.graph import TensorInfo
+from ped_perception.engine.demand import Arrays, Demand, Rule, Shapes, Step, Wanted
 from ped_perception.engine.shapes import sizes
-
-Arrays: TypeAlias = dict[str, NDArray[Any]]
-Shapes: TypeAlias = dict[str, TensorInfo]
 
 ONE_BY_ONE = frozenset({
     'Abs', 'Cast', 'Clip', 'Elu', 'Erf', 'Exp', 'Gelu', 'HardSigmoid', 'HardSwish', 'Identity',
@@ -43,44 +38,6 @@ ONE_BY_ONE = frozenset({
     'Softsign', 'Sqrt', 'Tanh'})
 BROADCASTING = frozenset({'Add', 'Div', 'Max', 'Min', 'Mul', 'Pow', 'Sub'})
 PRODUCERS = frozenset({'Conv', 'Gemm', 'MatMul'})
-
-
-@dataclass(frozen=True)
-class Demand:
-    """
-    Channels of a tensor.
-
-    Attributes:
-        axis: of the channels, counted from the front.
-        channels: indices, ascending.
-        weak: a Slice reads no more of it anyway; no reason to cut, but none against it.
-    """
-
-    axis: int
-    channels: tuple[int, ...]
-    weak: bool = field(default=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Step:
-    """
-    One operator on the way of a demand.
-
-    Attributes:
-        wants: what it needs, by index of the input.
-        outputs: what is left of each output; None: everything.
-        apply: changes the node, once its inputs are what it wants.
-        untouched: inputs of which nothing is needed, and constants it cuts itself.
-    """
-
-    wants: dict[int, Demand]
-    outputs: Sequence[Demand | None]
-    apply: Callable[[], None]
-    untouched: frozenset[int] = frozenset()
-
-
-Wanted: TypeAlias = list[Demand | None]
-Rule: TypeAlias = Callable[[onnx.NodeProto, Wanted, Arrays, Shapes], Step | None]
 
 
 def rule_of(node: onnx.NodeProto) -> Rule:

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 GraphPrecision: TypeAlias = Literal['fp32', 'fp16', 'int8']
 
 NOTHING_SAID = ImportOptions()
-COMPILER_FILES = ('cut.py', 'cut_rules.py', 'graph.py', 'importers/*.py', 'precision.py',
-                  'quantize.py', 'shapes.py', 'structure.py', 'trunk.py')
+COMPILER_FILES = ('cut.py', 'cut_rules.py', 'demand.py', 'graph.py', 'importers/*.py',
+                  'precision.py', 'quantize.py', 'shapes.py', 'structure.py', 'trunk.py')
 
 
 @dataclass(frozen=True)

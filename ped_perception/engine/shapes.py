@@ -149,9 +149,10 @@ def free_size(graph: onnx.GraphProto, arrays: Arrays, exported: Shapes,
         if not target or old is None or new is None or goal is None or -1 in target:
             continue
         followed = _follow(old, new, goal)
-        if followed is not None and followed != goal:
-            _set_target(node, arrays, [target[0] if target[0] == 0 else followed[0],
-                                       *followed[1:]])
+        goal = () if followed is None else tuple(
+            0 if size == 0 else new_size for size, new_size in zip(target, followed, strict=True))
+        if goal and list(goal) != target:
+            _set_target(node, arrays, list(goal))
             changed = True
     return changed
 

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,7 @@ class Trunk:
         self._kept_tensors: set[str] = set()        # float32 in a trunk of float16
         self._arrays = unfold_constants(model.graph)
         name_nodes(model.graph)
+        self._complete_outputs()
         self._write_back()
 
     @classmethod
@@ -130,8 +131,11 @@ class Trunk:
         return self._image.exported_hw
 
     def keep_outputs(self, names: Sequence[str]) -> None:
-        """Drop all other outputs, and what only they need."""
-        prune(self._model.graph, {PREFIX + name for name in names})
+        """Drop all other outputs, and what only they need; a TensorFlow suffix is ignored."""
+        kept = {value.name for value in self._model.graph.output
+                if value.name.removeprefix(PREFIX).split(':')[0] in names}
+        if kept:
+            prune(self._model.graph, kept)
 
     def resize(self, size_hw: tuple[int, int]) -> None:
         """
@@ -153,8 +157,7 @@ class Trunk:
             two = shapes.infer(model, arrays, image, 2, size_hw)
             shapes.check_batch([value.name for value in model.graph.output], one, two)
         except ModelError as error:
-            raise ModelError(f'The model is bound to a batch of {batch}: {error}. Export it '
-                             'with a dynamic batch.') from error
+            raise self._batch_error(error) from error
         shapes.settle_reshapes(model.graph, arrays, one, two)
         self._note_shapes()
 
@@ -171,27 +174,14 @@ class Trunk:
         Keep only some channels of an output, by cutting the convolution that makes it.
 
         Args:
-            output: name of an output; call ``resize`` before, for the savings.
-            channels: indices of the channels to keep, in the order wanted.
+            output: name of an output; call ``resize`` before.
+            channels: indices of the channels to keep, ascending.
 
         Raises:
             ModelError: the output does not come straight from an ordinary convolution.
         """
-        node = self._convolution_of(output, max(channels))
-        kept = list(channels)
-        weight = self._arrays[node.input[1]]
-        removed = len(weight) - len(kept)
-        for index, source in list(enumerate(node.input))[1:]:
-            # Under a new name: levels of a pyramid may share one array.
-            node.input[index] = f'{PREFIX}{output}/kept_{index}'
-            self._arrays[node.input[index]] = self._arrays[source][kept]
-        cells = self._cells(output)
-        value = next(value for value in self._model.graph.output
-                     if value.name == PREFIX + output)
-        value.type.tensor_type.shape.dim[1].dim_value = len(kept)
-        parameters = removed * (weight[0].size + len(node.input) - 2)
-        return Saving(parameters, removed * weight[0].size * cells,
-                      parameters * weight.dtype.itemsize)
+        self._check_convolution(output, max(channels))
+        return self.keep(output, 1, channels)
 
     def keep(self, output: str, axis: int, channels: Sequence[int]) -> Saving:
         """
@@ -208,7 +198,7 @@ class Trunk:
         saving = self._cut(output, axis, channels).apply()
         prune(self._model.graph, {value.name for value in self._model.graph.output})
         self._note_shapes()
-        return saving
+        return replace(saving, uncut=tuple(text.replace(PREFIX, '') for text in saving.uncut))
 
     def operators_behind(self, output: str, axis: int, channel: int) -> frozenset[str]:
         """List the operators between one channel of an output and the layer that makes it."""
@@ -265,7 +255,7 @@ class Trunk:
             outputs[info.name] = TensorInfo(name, 'float32', info.shape)
         return outputs
 
-    def _convolution_of(self, output: str, highest: int) -> onnx.NodeProto:
+    def _check_convolution(self, output: str, highest: int) -> None:
         name, nodes = PREFIX + output, self._model.graph.node
         node: onnx.NodeProto | None = next((node for node in nodes if name in node.output), None)
         if node is None or node.op_type != 'Conv' or not set(node.input[1:]) <= set(self._arrays):
@@ -280,14 +270,18 @@ class Trunk:
         if groups != 1 or highest >= count:
             raise ModelError(f'Output {output} has {count} channels in {groups} group(s); '
                              f'channel {highest} cannot be cut out of it.')
-        return node
 
-    def _cells(self, output: str) -> int:
-        shape = next(info.shape for info in self.outputs if info.name == output)
-        sizes = [size for size in shape[2:] if isinstance(size, int)]
-        if len(sizes) != len(shape) - 2:
-            raise ModelError(f'Output {output} has the unknown shape {shape}.')
-        return math.prod(sizes)
+    def _complete_outputs(self) -> None:
+        """Infer what the file leaves open of its outputs' shapes, where its size is known."""
+        if self._size_hw is None:
+            return
+        known = shapes.infer(self._model, self._arrays, self._image, self._image.exported_batch,
+                             self._size_hw, strict=False)
+        for value in self._model.graph.output:
+            dims, info = value.type.tensor_type.shape.dim, known.get(value.name)
+            for dim, size in zip(dims, info.shape if info else (), strict=False):
+                if not dim.HasField('dim_value') and isinstance(size, int):
+                    dim.dim_value = size
 
     def _cut(self, output: str, axis: int, channels: Sequence[int],
              trace: bool = False) -> ChannelCut:
@@ -300,12 +294,17 @@ class Trunk:
         try:
             return shapes.infer(self._model, self._arrays, self._image, 1, size_hw)
         except ModelError as error:
-            height, width = size_hw
             old = self._image.exported_hw
+            if old == size_hw:
+                raise self._batch_error(error) from error
+            size = f'{size_hw[1]}x{size_hw[0]}'
             known = f'was exported for {old[1]}x{old[0]} and ' if old else ''
-            raise ModelError(f'The model {known}does not work at {width}x{height}: {error}. '
-                             f'Export it for {width}x{height}, or without the decoding of its '
-                             'boxes.') from error
+            raise ModelError(f'The model {known}does not work at {size}: {error}. Export it for '
+                             f'{size}, or without the decoding of its boxes.') from error
+
+    def _batch_error(self, error: ModelError) -> ModelError:
+        return ModelError(f'The model is bound to a batch of {self._image.exported_batch}: '
+                          f'{error}. Export it with a dynamic batch.')
 
     def _note_shapes(self) -> None:
         """Write the shapes of all tensors into the graph, at a batch of N."""

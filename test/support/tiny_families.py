@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Small random networks written the way exporters of the YOLO families write them.
+Small random networks written the way exporters of the model families write them.
 
 Sizes and batches are frozen into Reshape and into grids where the real exports do so.
 """
@@ -50,12 +50,16 @@ class Net:
         self._nodes.append(helper.make_node(op, list(inputs), names, name=names[0], **attributes))
         return names[0] if outputs == 1 else names
 
+    def random(self, *shape, scale=0.5):
+        """Add a random constant; returns its name."""
+        return self.constant(self._rng.normal(0, scale, shape))
+
     def conv(self, channels, stride, source='data', inputs=3):
-        """One strided convolution with bias."""
-        weight = self._rng.normal(0, 0.5 / stride, (channels, inputs, stride, stride))
-        return self.node('Conv', source, self.constant(weight),
-                         self.constant(self._rng.normal(0, 0.5, channels)),
-                         kernel_shape=[stride, stride], strides=[stride, stride])
+        """One strided convolution with bias; incomplete cells count."""
+        return self.node('Conv', source,
+                         self.random(channels, inputs, stride, stride, scale=0.5 / stride),
+                         self.random(channels), kernel_shape=[stride, stride],
+                         strides=[stride, stride], auto_pad='SAME_UPPER')
 
     def reshape(self, source, *sizes):
         """Reshape to constant sizes."""
@@ -177,3 +181,95 @@ def end_to_end(path, classes=80, count=50, size_hw=(64, 96)):
     rows = net.concat(boxes, *(net.node('Unsqueeze', name, last_axis)
                                for name in (scores, label)), axis=2)
     return net.save(path, {'output0': (rows, (1, count, 6))})
+
+
+def nanodet_plus(path, classes=80, heads=False, size_hw=(64, 96)):
+    """NanoDet-Plus: the table of its export, or raw heads."""
+    net, levels = Net(size_hw), {}
+    for stride in (*STRIDES, 64):
+        levels[stride] = net.conv(classes + 32, stride)
+    if heads:
+        return net.save(path, {f'out{stride}': (level, (1, classes + 32, None, None))
+                               for stride, level in levels.items()})
+    flat = []
+    for level in levels.values():
+        logits, bins = net.node('Split', level, net.constant([classes, 32], np.int64),
+                                outputs=2, axis=1)
+        whole = net.concat(net.node('Sigmoid', logits), bins, axis=1)
+        flat.append(net.reshape(whole, 1, classes + 32, -1))
+    table = net.turn(net.concat(*flat, axis=2))
+    return net.save(path, {'output': (table, (1, None, classes + 32))})
+
+
+def picodet(path, classes=80, flat=True, size_hw=(64, 96)):
+    """PicoDet with its alignment head; flat: [1,A,channels], with batch and cells frozen."""
+    net, outputs = Net(size_hw), {}
+    for stride in (*STRIDES, 64):
+        cells = -(-size_hw[0] // stride) * -(-size_hw[1] // stride)
+        chance = net.node('Mul', *(net.node('Sigmoid', net.conv(channels, stride))
+                                   for channels in (classes, 1)))
+        chance = net.node('Sqrt', net.node('Add', chance, net.constant(1e-9)))
+        for name, tensor, channels in (('cls', chance, classes),
+                                       ('reg', net.conv(32, stride), 32)):
+            outputs[f'{name}{stride}'] = (
+                (net.turn(net.reshape(tensor, 1, channels, cells)), (1, None, channels))
+                if flat else (tensor, (1, channels, None, None)))
+    return net.save(path, outputs)
+
+
+def detr(path, classes=80, names=('pred_logits', 'pred_boxes'), queries=60, batch=1,
+         size_hw=(64, 96)):
+    """RT-DETR and its kin: queries that look at the picture once, with two heads."""
+    net = Net(size_hw, batch)
+    seen = net.turn(net.reshape(net.conv(16, 16), batch, 16, -1))
+    keys = net.node('Transpose', net.reshape(seen, batch, -1, 2, 8), perm=[0, 2, 3, 1])
+    asked = net.node('Transpose', net.reshape(net.random(1, queries, 16, scale=3.0), 1, queries,
+                                              2, 8), perm=[0, 2, 1, 3])
+    weights = net.node('Softmax', net.node('MatMul', asked, keys), axis=-1)
+    values = net.node('Transpose', keys, perm=[0, 1, 3, 2])
+    answer = net.node('Transpose', net.node('MatMul', weights, values), perm=[0, 2, 1, 3])
+    answer = net.reshape(answer, batch, queries, 16)
+    logits, boxes = (net.node('Add', net.random(channels),
+                              net.node('MatMul', answer, net.random(16, channels)))
+                     for channels in (classes, 4))
+    tensors = dict(zip(names, (logits, net.node('Sigmoid', boxes)), strict=True))
+    return net.save(path, {name: (tensor, (batch, queries, 4 if tensor != logits else classes))
+                           for name, tensor in tensors.items()})
+
+
+def ssd(path, classes=91, tensorflow=False, names=('scores', 'boxes'), size_hw=(64, 96)):
+    """SSD with 3 anchors a cell; TensorFlow's takes uint8 [1,h,w,3] and gives y, x, y, x."""
+    shape = (1, *size_hw, 3) if tensorflow else None
+    net = Net(size_hw, shape=shape, dtype=TensorProto.UINT8 if tensorflow else TensorProto.FLOAT)
+    source, scores, places, priors = 'data', [], [], []
+    if tensorflow:
+        source = net.node('Cast', source, to=TensorProto.FLOAT)
+        source = net.node('Mul', source, net.constant(1 / 127.5))
+        source = net.node('Transpose', source, perm=[0, 3, 1, 2])
+    for stride in (16, 32):
+        rows, columns = size_hw[0] // stride, size_hw[1] // stride
+        for channels, found in ((classes, scores), (4, places)):
+            head = net.node('Transpose', net.conv(3 * channels, stride, source),
+                            perm=[0, 2, 3, 1])
+            found.append(net.reshape(head, 1, rows * columns * 3, channels))
+        y, x, size = np.mgrid[:rows, :columns, 1:4].reshape(3, -1)
+        priors.append(np.stack([(x + 0.5) / columns, (y + 0.5) / rows, size / 5, size / 4], 1))
+    chances = net.concat(*scores, axis=1)
+    chances = (net.node('Sigmoid', chances) if tensorflow
+               else net.node('Softmax', chances, axis=2))
+    prior, found = np.concatenate(priors)[None], net.concat(*places, axis=1)
+    size = net.node('Mul', net.node('Exp', net.cut(found, 2, 4, 2)),
+                    net.constant(prior[..., 2:] / 2))
+    centre = net.node('Add', net.node('Mul', net.cut(found, 0, 2, 2), net.constant(0.1)),
+                      net.constant(prior[..., :2]))
+    corners = [net.node('Sub', centre, size), net.node('Add', centre, size)]
+    if tensorflow:
+        order = net.constant([1, 0], np.int64)
+        corners = [net.node('Gather', corner, order, axis=2) for corner in corners]
+        names = ('raw_detection_scores', 'raw_detection_boxes')
+    outputs = {names[0]: (chances, (1, None, classes)),
+               names[1]: (net.concat(*corners, axis=2), (1, None, 4))}
+    if tensorflow:
+        outputs['detection_scores'] = (net.node('ReduceMax', chances, axes=[2], keepdims=0),
+                                       (1, None))
+    return net.save(path, outputs)

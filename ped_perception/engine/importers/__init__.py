@@ -29,16 +29,21 @@ from ped_perception.engine.importers.base import (
     ImportSpec,
 )
 from ped_perception.engine.importers.centernet import CenterNet
+from ped_perception.engine.importers.detr import Detr
 from ped_perception.engine.importers.end2end import EndToEnd
 from ped_perception.engine.importers.nanodet import NanoDet
+from ped_perception.engine.importers.nanodet_plus import NanoDetPlus
+from ped_perception.engine.importers.picodet import PicoDet
+from ped_perception.engine.importers.ssd import Ssd
 from ped_perception.engine.importers.ultralytics import Ultralytics
 from ped_perception.engine.importers.yolox import YoloX
 from ped_perception.engine.trunk import Trunk
 
 IMPORTERS: dict[str, Importer] = {
     importer.family: importer for importer in (
-        NanoDet(), CenterNet(), YoloX(decoded=False), YoloX(decoded=True), Ultralytics(),
-        EndToEnd())}
+        NanoDet(), CenterNet(), NanoDetPlus(), PicoDet(), YoloX(decoded=False),
+        YoloX(decoded=True), Ultralytics(), EndToEnd(), Detr(is_rf=False), Detr(is_rf=True),
+        Ssd(is_tf=False), Ssd(is_tf=True))}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ from ped_perception.engine.importers.base import ImportSpec
 from ped_perception.engine.trunk import Trunk
 
 PROBABILITIES = frozenset({'HardSigmoid', 'Sigmoid', 'Softmax'})
-SHAPE_NOTE = 'classes 80: COCO, person 0; 91: COCO ids or with a background, person 1'
+# Mean and deviation of ImageNet's RGB values, in grey levels.
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+CLASS_NOTE = 'classes 80: COCO, person 0; 91: COCO ids or with a background, person 1'
 
 
 def grid_cells(size_hw: tuple[int, int], strides: Sequence[int]) -> list[tuple[int, int]]:
@@ -146,7 +148,7 @@ def check_class_count(found: object, spec: ImportSpec) -> None:
     if found != spec.class_count:
         raise ModelError(
             f'The model has {found} classes, not {spec.class_count}. Say how many and which is '
-            f'the pedestrian: --class-count {found} --class-index I ({SHAPE_NOTE}).')
+            f'the pedestrian: --class-count {found} --class-index I ({CLASS_NOTE}).')
 
 
 def table_channels(info: TensorInfo, trunk: Trunk, strides: Sequence[int],
@@ -177,3 +179,22 @@ def refuse(outputs: Sequence[TensorInfo], needed: str) -> ModelError:
     """Make the error for outputs that are not those of the family."""
     return ModelError(f'The family needs {needed}; this model has: '
                       f'{"; ".join(str(info) for info in outputs)}.')
+
+
+def pair_of(outputs: Sequence[TensorInfo]) -> tuple[TensorInfo, TensorInfo] | None:
+    """
+    Find scores [N,A,classes] and boxes [N,A,4], in this order; None if they are not there.
+
+    With four classes the shapes are alike, and the names decide.
+    """
+    if len(outputs) != 2 or any(len(info.shape) != 3 or info.dtype != 'float32'
+                                for info in outputs):
+        return None
+    fours = [info for info in outputs if info.shape[2] == 4]
+    named = [info for info in fours if 'box' in info.name.lower() or info.name == 'dets']
+    boxes = named if len(fours) > 1 else fours
+    if len(boxes) != 1:
+        return None
+    (scores,) = (info for info in outputs if info is not boxes[0])
+    return (scores, boxes[0]) if scores.shape[1] == boxes[0].shape[1] or not all(
+        isinstance(info.shape[1], int) for info in outputs) else None
