@@ -45,7 +45,7 @@ setup(
     name=PACKAGE,
     version='0.1.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', '**/*.cu', '**/*.html', '**/*.j2']},
+    package_data={PACKAGE: ['py.typed', '**/*.cu', '**/*.html', '**/*.j2', '**/*.toml']},
     data_files=[] if EDITABLE else shared_files(),
     python_requires='>=3.10',
     install_requires=['setuptools'],

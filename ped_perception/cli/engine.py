@@ -23,6 +23,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
+from ped_perception.cli.inspect import add_inspect
 from ped_perception.cli.int8 import import_int8, KEPT_FROM_CALIBRATION, Pictures
 from ped_perception.cli.plans import add_build, plan_rows, print_plan_rows
 from ped_perception.cli.verify import add_verify
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(commands)
     _add_import(commands)
     add_build(commands, _size)
+    add_inspect(commands, _size)
     add_verify(commands, _size)
     return parser
 
@@ -167,14 +169,19 @@ def _import_int8(source: SourceModel, options: argparse.Namespace, wanted: Impor
 def _summary(report: ImportReport) -> list[str]:
     spec, saving = report.spec, report.saving
     height, width = spec.size_hw
-    saved = (f'{saving.parameters:,} parameters, {saving.weight_bytes / 1e3:,.0f} kB of float32 '
-             f'weights, {saving.macs / 1e6:,.1f} million MACs an image')
+    saved = 'nothing'
+    if saving.parameters:
+        saved = (f'{saving.parameters:,} parameters, {saving.weight_bytes / 1e3:,.0f} kB of '
+                 f'float32 weights, {saving.macs / 1e6:,.1f} million MACs an image '
+                 '(the other classes)')
+    if saving.uncut:
+        saved += f'; all classes are needed by {", ".join(saving.uncut)}'
     return [
         f'family     {report.family} ({report.reason})',
         f'input      images uint8[N,{height},{width},3] BGR',
         f'network    {spec.channel_order.upper()}, mean {list(spec.mean)}, std {list(spec.std)}',
         f'class      {spec.class_index} of {spec.class_count}',
-        f'saved      {saved} (the other classes)',
+        f'saved      {saved}',
         f'output     boxes float32[N,{report.top_k},4], scores float32[N,{report.top_k}]',
         f'precision  {spec.precision}, {report.nodes} nodes',
         f'file       {report.path} ({report.path.stat().st_size / 1e6:.2f} MB)']
