@@ -99,6 +99,8 @@ class ChannelCut:
 
     def apply(self) -> Saving:
         """Cut, and pick behind what could not be cut; shapes must be inferred again."""
+        if len(self._wanted.channels) == self._shapes[self._output].shape[self._wanted.axis]:
+            return Saving()
         saving, uncut = self._saving(), []
         nodes: list[onnx.NodeProto] = []
         opaque = {name: node for node in self._graph.node if node.name not in self._plan.steps

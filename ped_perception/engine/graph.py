@@ -87,7 +87,8 @@ class GraphBuilder:
     def constant(self, array: NDArray[Any], hint: str) -> str:
         """Add a constant; returns its name, which starts with ``hint``."""
         name = self._unique(hint)
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        # Not ascontiguousarray, which makes a vector of a scalar.
+        self._constants.append(numpy_helper.from_array(np.asarray(array, order='C'), name))
         return name
 
     def node(self, op: str, inputs: Sequence[str], hint: str, **attributes: Any) -> str:

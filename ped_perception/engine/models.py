@@ -51,8 +51,9 @@ if TYPE_CHECKING:
 GraphPrecision: TypeAlias = Literal['fp32', 'fp16', 'int8']
 
 NOTHING_SAID = ImportOptions()
-COMPILER_FILES = ('cut.py', 'cut_rules.py', 'demand.py', 'graph.py', 'importers/*.py',
-                  'precision.py', 'quantize.py', 'shapes.py', 'structure.py', 'trunk.py')
+COMPILER_FILES = ('cut.py', 'cut_rules.py', 'demand.py', 'folding.py', 'graph.py',
+                  'importers/*.py', 'precision.py', 'quantize.py', 'shapes.py', 'structure.py',
+                  'trunk.py')
 
 
 @dataclass(frozen=True)
@@ -182,13 +183,15 @@ def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Prec
         ModelError: the model cannot be imported or the file cannot be written.
     """
     import_extra('onnx', 'engine')
-    from ped_perception.engine.importers import detect_family, import_model, importer_of
+    from ped_perception.engine.importers import detect_family, import_model, importer_of, typed
     from ped_perception.engine.importers.base import ImportSpec
     from ped_perception.engine.trunk import Trunk
     trunk = Trunk.load(source.path)
     said = options.or_else(source.options)
     family, reason = ((said.family, 'as told' if options.family else f'by {INDEX_FILE}')
                       if said.family else detect_family(trunk))
+    if family == typed.FAMILY:
+        return _passed_through(source, size_hw, precision, options, reason, output)
     usual = importer_of(family).defaults
     known = said.or_else(ImportOptions(
         None, usual.class_index, usual.class_count, usual.top_k, usual.mean, usual.std,
@@ -201,9 +204,9 @@ def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Prec
     metadata = {
         **provenance, 'name': source.name, 'family': family, 'source_sha256': source.sha256,
         'size': f'{size_hw[1]}x{size_hw[0]}', 'top_k': str(best), 'precision': precision,
-        'class_index': str(spec.class_index), 'mean': json.dumps(spec.mean),
-        'std': json.dumps(spec.std), 'channel_order': spec.channel_order,
-        'ped_perception': __version__}
+        'class_index': str(spec.class_index), 'class_count': str(spec.class_count),
+        'mean': json.dumps(spec.mean), 'std': json.dumps(spec.std),
+        'channel_order': spec.channel_order, 'ped_perception': __version__}
     if source.licence is not None:
         metadata['licence'] = source.licence
     for key, value in sorted(metadata.items()):
@@ -211,6 +214,37 @@ def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Prec
     write_whole(output, imported.model.SerializeToString(deterministic=True))
     return ImportReport(output, family, reason, spec, imported.saving, best,
                         len(imported.model.graph.node))
+
+
+def _passed_through(source: SourceModel, size_hw: tuple[int, int], precision: Precision,
+                    options: ImportOptions, reason: str, output: Path) -> ImportReport:
+    """Check a typed graph against what was asked for, and copy it."""
+    from ped_perception.engine.cut import Saving
+    from ped_perception.engine.graph import tensor_info, TensorInfo
+    from ped_perception.engine.importers import typed
+    from ped_perception.engine.importers.base import ImportSpec
+    from ped_perception.engine.trunk import load_model
+    model = load_model(source.path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    info = TypedGraphInfo.from_metadata(metadata, str(source.path))
+    has = {**asdict(info), 'mean': tuple(json.loads(metadata['mean'])),
+           'std': tuple(json.loads(metadata['std'])), 'channel_order': metadata['channel_order'],
+           'class_count': int(metadata.get('class_count', info.class_index + 1)),
+           'keep_fp32': ()}
+    wanted = {key: value for key, value in asdict(options).items() if key != 'family'}
+    typed.check_unchanged(has, {**wanted, 'size_hw': size_hw, 'precision': precision})
+    seen = [tensor_info(value) for value in (*model.graph.input, *model.graph.output)]
+    expected = [TensorInfo('images', 'uint8', ('N', *size_hw, 3)),
+                TensorInfo('boxes', 'float32', ('N', info.top_k, 4)),
+                TensorInfo('scores', 'float32', ('N', info.top_k))]
+    if seen != expected:
+        raise ModelError(f'{source.path} says it is a typed graph, but has '
+                         f'{"; ".join(map(str, seen))}, not {"; ".join(map(str, expected))}.')
+    write_whole(output, source.path.read_bytes())
+    spec = ImportSpec(size_hw, info.class_index, has['class_count'], info.top_k, has['mean'],
+                      has['std'], has['channel_order'], precision)
+    return ImportReport(output, info.family, f'{typed.FAMILY}: {reason}', spec, Saving(),
+                        info.top_k, len(model.graph.node))
 
 
 def _user_cache() -> Path:

@@ -86,7 +86,7 @@ def infer(model: onnx.ModelProto, arrays: Arrays, image: ImageInput, batch: int 
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)
             inputs.append(helper.make_tensor_value_info(name, kind, array.shape))
         else:
-            constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+            constants.append(numpy_helper.from_array(np.asarray(array, order='C'), name))
     outputs = [onnx.ValueInfoProto(name=value.name, type=onnx.TypeProto(
         tensor_type=onnx.TypeProto.Tensor(elem_type=value.type.tensor_type.elem_type)))
         for value in model.graph.output]
@@ -97,7 +97,8 @@ def infer(model: onnx.ModelProto, arrays: Arrays, image: ImageInput, batch: int 
         result = shape_inference.infer_shapes(skeleton, check_type=strict, strict_mode=strict,
                                               data_prop=True).graph
     except shape_inference.InferenceError as error:
-        raise ModelError(str(error)) from error
+        # The first of its lines is the cause, the others follow from it.
+        raise ModelError(str(error).split('Inference error(s): ')[-1].splitlines()[0]) from error
     known = {value.name: tensor_info(value)
              for value in (*result.input, *result.value_info, *result.output)}
     known.update((name, TensorInfo(name, str(array.dtype), array.shape))
@@ -235,6 +236,8 @@ def _follow(old: tuple[int, ...], new: tuple[int, ...],
     """Say what ``goal``, made of ``old``, is when made of ``new``; None if it is not clear."""
     if len(old) != len(new) or math.prod(old) != math.prod(goal):
         return None
+    if old != new and goal.count(1) > old.count(1):
+        return None     # an axis of 1 may count windows, and then it is the one that grows
     before = [math.prod(old[:axis]) for axis in range(len(old) + 1)]
     result = []
     for axis, size in enumerate(goal):

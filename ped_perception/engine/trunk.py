@@ -26,6 +26,7 @@ from onnx import compose, numpy_helper, TensorProto, version_converter
 from ped_perception.core.errors import ModelError
 from ped_perception.engine import shapes
 from ped_perception.engine.cut import ChannelCut, Saving
+from ped_perception.engine.folding import fold
 from ped_perception.engine.graph import GraphBuilder, Precision, tensor_info, TensorInfo
 from ped_perception.engine.precision import to_half
 from ped_perception.engine.structure import (
@@ -66,6 +67,11 @@ def load_model(path: Path) -> onnx.ModelProto:
     except Exception as error:  # protobuf and onnx raise many kinds, all mean the same
         raise ModelError(f'{path} cannot be read as an ONNX model: {error}') from error
     return model
+
+
+def _plain(error: ModelError) -> str:
+    """Give an error's text with the names of the file."""
+    return str(error).replace(PREFIX, '')
 
 
 class Trunk:
@@ -159,6 +165,8 @@ class Trunk:
         except ModelError as error:
             raise self._batch_error(error) from error
         shapes.settle_reshapes(model.graph, arrays, one, two)
+        fold(model, arrays, one, two)
+        prune(model.graph, {value.name for value in model.graph.output})
         self._note_shapes()
 
     def works_at(self, size_hw: tuple[int, int]) -> bool:
@@ -299,12 +307,13 @@ class Trunk:
                 raise self._batch_error(error) from error
             size = f'{size_hw[1]}x{size_hw[0]}'
             known = f'was exported for {old[1]}x{old[0]} and ' if old else ''
-            raise ModelError(f'The model {known}does not work at {size}: {error}. Export it for '
+            raise ModelError(f'The model {known}does not work at {size}: '
+                             f'{_plain(error)}. Export it for '
                              f'{size}, or without the decoding of its boxes.') from error
 
     def _batch_error(self, error: ModelError) -> ModelError:
         return ModelError(f'The model is bound to a batch of {self._image.exported_batch}: '
-                          f'{error}. Export it with a dynamic batch.')
+                          f'{_plain(error)}. Export it with a dynamic batch.')
 
     def _note_shapes(self) -> None:
         """Write the shapes of all tensors into the graph, at a batch of N."""
@@ -326,5 +335,5 @@ class Trunk:
         used = {name for node in graph.node for name in node.input}
         del graph.initializer[:]
         graph.initializer.extend(
-            numpy_helper.from_array(np.ascontiguousarray(array), name)
+            numpy_helper.from_array(np.asarray(array, order='C'), name)
             for name, array in self._arrays.items() if name in used)

@@ -55,21 +55,29 @@ def yolox_by_hand(outputs, class_index, decoded=False, sigmoid=True):
     return importing.best_first(candidates, SPEC.top_k)
 
 
+COMPUTED = {'make': tiny_families.yolox_with_computed_grids}
+
+
 @pytest.mark.parametrize(('family', 'options', 'class_index', 'order', 'why'), [
     ('yolox', {}, 3, 'bgr', 'the table of export_onnx.py, batch 1 frozen in'),
     ('yolox', {'batch': 'N'}, 79, 'rgb', 'the last class; dynamic batch; channel order'),
     ('yolox', {'kind': 'heads'}, 0, 'bgr', 'one output per stride, the first class'),
     ('yolox', {'kind': 'heads', 'sigmoid': False}, 3, 'bgr', 'logits, cut behind the convs'),
+    ('yolox', {'classes': 1}, 0, 'bgr', 'only pedestrians: nothing to cut'),
     ('yolox-decoded', {'kind': 'decoded'}, 3, 'bgr', '--decode_in_inference'),
+    ('yolox-decoded', COMPUTED, 3, 'bgr', 'grids from Shape and Range, every axis dynamic'),
 ])
 def test_yolox_decodes_as_by_hand(tmp_path, family, options, class_index, order, why):
-    path = tiny_families.yolox(tmp_path / 'y.onnx', **options)
-    spec = replace(SPEC, class_index=class_index, channel_order=order)
+    options = {'make': tiny_families.yolox, 'sigmoid': True, **options}
+    make, sigmoid = options.pop('make'), options['sigmoid']
+    path = make(tmp_path / 'y.onnx', **({} if 'computed' in make.__name__ else options))
+    spec = replace(SPEC, class_index=class_index, channel_order=order,
+                   class_count=options.get('classes', 80))
     assert detect_family(Trunk.load(path))[0] == family
     boxes, scores = typed(path, family, spec)
     for image, outputs in enumerate(raw_outputs(path, spec)):
         wanted, chances = yolox_by_hand(outputs, class_index, family == 'yolox-decoded',
-                                        options.get('sigmoid', True))
+                                        sigmoid)
         np.testing.assert_allclose(scores[image], chances, atol=1e-6, err_msg=why)
         np.testing.assert_allclose(boxes[image], wanted, atol=2e-3, err_msg=why)
 
@@ -83,10 +91,10 @@ def ultralytics_by_hand(outputs, class_index):
     return importing.best_first(candidates, SPEC.top_k)
 
 
-@pytest.mark.parametrize('class_index', [0, 3, 79])
-def test_ultralytics_decodes_as_by_hand(tmp_path, class_index):
-    path = tiny_families.ultralytics(tmp_path / 'u.onnx')
-    spec = replace(SPEC, class_index=class_index, channel_order='rgb')
+@pytest.mark.parametrize(('class_index', 'classes'), [(0, 80), (3, 80), (79, 80), (0, 1)])
+def test_ultralytics_decodes_as_by_hand(tmp_path, class_index, classes):
+    path = tiny_families.ultralytics(tmp_path / 'u.onnx', classes)
+    spec = replace(SPEC, class_index=class_index, class_count=classes, channel_order='rgb')
     assert detect_family(Trunk.load(path))[0] == 'ultralytics'
     boxes, scores = typed(path, 'ultralytics', spec)
     for image, outputs in enumerate(raw_outputs(path, spec)):
@@ -112,17 +120,20 @@ def test_end_to_end_keeps_the_rows_of_the_wanted_class_and_silences_the_others(t
 @pytest.mark.parametrize(('family', 'make', 'removed', 'inputs'), [
     ('yolox', tiny_families.yolox, 79, 3),
     ('yolox-decoded', lambda path: tiny_families.yolox(path, kind='decoded'), 79, 3),
+    ('yolox-decoded', tiny_families.yolox_with_computed_grids, 79, 3),
     ('ultralytics', tiny_families.ultralytics, 79, 3),
 ])
 def test_the_classes_are_cut_out_of_the_convolutions(tmp_path, family, make, removed, inputs):
     imported = import_model(Trunk.load(make(tmp_path / 'm.onnx')), family, SPEC)
     cells = {8: 8 * 12, 16: 4 * 6, 32: 2 * 3}
     assert imported.saving.uncut == ()
+    assert not {'Shape', 'Range', 'Expand'} & {
+        node.op_type for node in imported.model.graph.node if node.name.startswith('trunk/')}
     assert imported.saving.parameters == sum(removed * (inputs * s * s + 1) for s in cells)
     assert imported.saving.macs == sum(removed * inputs * s * s * n for s, n in cells.items())
     sizes = {array.dims[0] for array in imported.model.graph.initializer
              if len(array.dims) == 4 and array.dims[2] > 1}
-    assert sizes <= {1, 4, 64}, 'no convolution is left with 80 classes'
+    assert sizes <= {1, 2, 4, 64}, 'no convolution is left with 80 classes'
 
 
 def test_where_a_class_cannot_be_cut_the_import_says_so(tmp_path):
@@ -137,6 +148,7 @@ def test_where_a_class_cannot_be_cut_the_import_says_so(tmp_path):
     ('yolox', tiny_families.yolox),
     ('yolox', lambda path: tiny_families.yolox(path, kind='heads')),
     ('yolox-decoded', lambda path: tiny_families.yolox(path, kind='decoded')),
+    ('yolox-decoded', tiny_families.yolox_with_computed_grids),
     ('ultralytics', tiny_families.ultralytics),
     ('yolo-end2end', tiny_families.end_to_end),
 ])
@@ -170,6 +182,12 @@ def test_a_file_with_grids_is_bound_to_its_size_even_where_the_cells_are_as_many
     with pytest.raises(ModelError, match=message):
         import_model(Trunk.load(make(tmp_path / 'm.onnx')), family,
                      replace(SPEC, size_hw=size_hw))
+
+
+def test_a_free_input_in_front_of_frozen_grids_is_refused(tmp_path):
+    path = tiny_families.yolox(tmp_path / 'm.onnx', kind='decoded', shape=('N', 3, 'H', 'W'))
+    with pytest.raises(ModelError, match=r'free, but the decoding inside .* export it for 96x64'):
+        import_model(Trunk.load(path), 'yolox-decoded', SPEC)
 
 
 @pytest.mark.parametrize('kind', ['table', 'heads'])

@@ -88,7 +88,7 @@ class Net:
         return np.concatenate(points, 1), np.concatenate(steps, 1)
 
     def save(self, path: Path, outputs: dict) -> Path:
-        """Write the file; outputs: shape by name in the file, with the tensor in front."""
+        """Write the file; outputs: by name in the file a tensor and its shape, None: any."""
         values = []
         for name, (tensor, shape) in outputs.items():
             self.node('Identity', tensor)
@@ -100,14 +100,15 @@ class Net:
             values, self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)],
                                   ir_version=9)
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, path)
         return path
 
 
-def yolox(path, classes=80, kind='table', sigmoid=True, size_hw=(64, 96), batch=1):
+def yolox(path, classes=80, kind='table', sigmoid=True, size_hw=(64, 96), batch=1, shape=None):
     """YOLOX; kind 'table' and 'heads' are raw, 'decoded' has constant grids."""
-    net, heads = Net(size_hw, batch), {}
+    net, heads = Net(size_hw, batch, shape=shape), {}
     for stride in STRIDES:
         parts = [net.conv(channels, stride) for channels in (4, 1, classes)]
         if sigmoid:
@@ -121,12 +122,38 @@ def yolox(path, classes=80, kind='table', sigmoid=True, size_hw=(64, 96), batch=
     table = net.turn(net.concat(*flat, axis=2))
     if kind == 'decoded':
         points, steps = net.grid(0.0)
-        step = net.constant(steps.T[None])
-        place = net.node('Add', net.cut(table, 0, 2, 2), net.constant(points.T[None]))
-        size = net.node('Exp', net.cut(table, 2, 4, 2))
-        table = net.concat(net.node('Mul', place, step), net.node('Mul', size, step),
-                           net.cut(table, 4, 1 << 60, 2), axis=2)
+        table = _yolox_boxes(net, table, net.constant(points.T[None]), net.constant(steps.T[None]))
     return net.save(path, {'output': (table, (batch, None, 5 + classes))})
+
+
+def yolox_with_computed_grids(path, classes=80):
+    """YOLOX decoded, of any size: its grids follow from the shapes of its heads."""
+    net = Net(None, 'N')
+    levels = []
+    for stride in STRIDES:
+        head = net.concat(net.conv(4, stride), net.node('Sigmoid', net.conv(1 + classes, stride)),
+                          axis=1)
+        shape = net.node('Shape', head)
+        sizes = net.cut(shape, 2, 4, 0)
+        axes = []
+        for axis, other in ((1, 0), (0, 1)):    # x is the second of rows and columns
+            count = net.node('Gather', sizes, net.constant(axis, np.int64), axis=0)
+            places = net.node('Range', net.constant(0, np.int64), count,
+                              net.constant(1, np.int64))
+            places = net.node('Unsqueeze', places, net.constant([other], np.int64))
+            axes.append(net.reshape(net.node('Expand', places, sizes), -1, 1))
+        points = net.node('Cast', net.concat(*axes, axis=1), to=TensorProto.FLOAT)
+        target = net.concat(net.cut(shape, 0, 2, 0), net.constant([-1], np.int64), axis=0)
+        table = net.turn(net.node('Reshape', head, target))
+        levels.append(_yolox_boxes(net, table, points, net.constant(float(stride))))
+    return net.save(path, {'output': (net.concat(*levels, axis=1), ('N', None, 5 + classes))})
+
+
+def _yolox_boxes(net, table, points, step):
+    place = net.node('Add', net.cut(table, 0, 2, 2), points)
+    size = net.node('Exp', net.cut(table, 2, 4, 2))
+    return net.concat(net.node('Mul', place, step), net.node('Mul', size, step),
+                      net.cut(table, 4, 1 << 60, 2), axis=2)
 
 
 def _ultralytics(net, classes):

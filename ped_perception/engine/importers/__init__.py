@@ -22,6 +22,7 @@ import onnx
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.cut import Saving
 from ped_perception.engine.graph import GraphBuilder
+from ped_perception.engine.importers import typed
 from ped_perception.engine.importers.base import (
     check_exported_size,
     check_size,
@@ -79,15 +80,20 @@ def detect_family(trunk: Trunk) -> tuple[str, str]:
     """
     found = [(family, reason) for family, importer in IMPORTERS.items()
              if (reason := importer.match(trunk)) is not None]
+    reason = typed.match(trunk)
+    if reason is not None:
+        return typed.FAMILY, reason
     if len(found) == 1:
         return found[0]
     what = ('looks like several families at once' if found
             else 'is of no known family')
-    families = found or [(family, importer.layout) for family, importer in IMPORTERS.items()]
+    families = found or [*((family, importer.layout) for family, importer in IMPORTERS.items()),
+                         (typed.FAMILY, typed.LAYOUT)]
     raise ModelError(
         f'The model {what}. Its outputs: {"; ".join(str(info) for info in trunk.outputs)}. '
         'Families: ' + '; '.join(f'{family} ({text})' for family, text in families)
-        + '. Choose one with --family, or export the model with such outputs.')
+        + '. Choose one with --family, or export the model with such outputs.'
+        + ('' if found else typed.advice(trunk)))
 
 
 def import_model(trunk: Trunk, family: str, spec: ImportSpec) -> Imported:
