@@ -20,6 +20,7 @@ import onnx
 from ped_perception.cli.engine import main
 from ped_perception.engine.models import TypedGraphInfo
 import pytest
+import tiny_families
 import tiny_models
 
 
@@ -69,10 +70,19 @@ def test_import_takes_everything_about_a_foreign_file_from_the_command_line(tmp_
     assert len(list((tmp_path / 'cache' / 'ped_perception' / 'graphs').glob('mine-*'))) == 1
 
 
+def test_import_says_what_could_not_be_cut(tmp_path, capsys):
+    path = tiny_families.ssd(tmp_path / 'mine.onnx')
+    assert main(['import', str(path), '--size', '96x64']) == 0
+    said = capsys.readouterr().out
+    assert 'ssd (91 scores' in said
+    assert 'saved      nothing; all classes are needed by Softmax ' in said
+    assert 'class      1 of 91' in said, "0 is the background: the family's default is 1"
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
     (['nanodet_g', '--size', '640x360'], '640x352 or 640x384'),
     (['missing.onnx', '--size', '640x384'], 'neither a file nor a known model'),
-    (['nanodet_g', '--size', '640x384', '--family', 'yolo99'], 'known are: centernet, nanodet'),
+    (['nanodet_g', '--size', '640x384', '--family', 'yolo99'], 'known are: centernet, detr'),
     (['nanodet_g', '--size', '640x384', '--class-index', '80'], 'Class index 80'),
 ])
 def test_a_failure_is_one_clear_line(capsys, arguments, message):

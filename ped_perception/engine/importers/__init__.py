@@ -64,7 +64,7 @@ def importer_of(family: str) -> Importer:
     """
     if family not in IMPORTERS:
         raise ModelError(f'Unknown model family {family!r}; known are: '
-                         f'{", ".join(sorted(IMPORTERS))}.')
+                         f'{", ".join(sorted([*IMPORTERS, typed.FAMILY]))}.')
     return IMPORTERS[family]
 
 
