@@ -31,7 +31,7 @@ from ped_perception.core.config import param
 from ped_perception.core.detections import detections_from_candidates
 from ped_perception.core.errors import ConfigError
 from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array, View
-from ped_perception.core.views import place_view, specs_from_texts
+from ped_perception.core.views import place_view, specs_from_texts, ViewSpec
 
 
 @dataclass(frozen=True)
@@ -178,12 +178,14 @@ class Pipeline:
         """What runs the network."""
         return self._backend.info
 
-    def step(self, frames: Sequence[Frame]) -> tuple[tuple[Detections, ...], StageTimes]:
+    def step(self, frames: Sequence[Frame], *, all_views: bool = True
+             ) -> tuple[tuple[Detections, ...], StageTimes]:
         """
         Detect pedestrians in some frames.
 
         Args:
             frames: of any cameras and sizes.
+            all_views: whether there is time for more than the first view of each frame.
 
         Returns:
             The detections of each frame, in the same order, and the time of each stage.
@@ -191,21 +193,23 @@ class Pipeline:
         Raises:
             BackendError: the inference failed; the frames are lost, the pipeline stays usable.
         """
-        per_batch = self._backend.info.max_batch // len(self._view_specs)
+        specs = self._view_specs if all_views else self._view_specs[:1]
+        per_batch = self._backend.info.max_batch // len(specs)
         detections: list[Detections] = []
         total = StageTimes(0.0, 0.0, 0.0)
         for first in range(0, len(frames), per_batch):
-            found, times = self._step_batch(frames[first:first + per_batch])
+            found, times = self._step_batch(frames[first:first + per_batch], specs)
             detections += found
             total = StageTimes(total.views_s + times.views_s, total.infer_s + times.infer_s,
                                total.postprocess_s + times.postprocess_s)
         return tuple(detections), total
 
-    def _step_batch(self, frames: Sequence[Frame]) -> tuple[list[Detections], StageTimes]:
+    def _step_batch(self, frames: Sequence[Frame], specs: Sequence[ViewSpec]
+                    ) -> tuple[list[Detections], StageTimes]:
         start = time.perf_counter()
-        per_frame = len(self._view_specs)
+        per_frame = len(specs)
         network_hw = self._backend.info.network_hw
-        views = [[place_view(spec, frame.source_hw, network_hw) for spec in self._view_specs]
+        views = [[place_view(spec, frame.source_hw, network_hw) for spec in specs]
                  for frame in frames]
         for index, frame in enumerate(frames):
             for offset, view in enumerate(views[index]):

@@ -62,21 +62,21 @@ class ReceptiveField:
 
 @dataclass(frozen=True, eq=False)
 class _Span:
-    """First and last pixel that reach each position along one axis of a tensor."""
+    """First and last pixel that reach each position along one axis, and pixels per position."""
 
     axis: int
     first_n: NDArray[np.float64]
     last_n: NDArray[np.float64]
-    image: int
+    stride: float
 
-    @property
-    def stride(self) -> float:
-        return self.image / len(self.first_n)
-
-    def gather(self, low_n: IntArray, high_n: IntArray, axis: int) -> _Span:
+    def gather(self, low_n: IntArray, high_n: IntArray, factor: float = 1.0) -> _Span:
         """Join positions ``low_n`` to ``high_n``, which may lie beyond the border."""
-        return _Span(axis, self._at(self.first_n, low_n), self._at(self.last_n, high_n),
-                     self.image)
+        return _Span(self.axis, self._at(self.first_n, low_n), self._at(self.last_n, high_n),
+                     self.stride * factor)
+
+    def moved(self, axis: int) -> _Span:
+        """Give the same along another axis."""
+        return _Span(axis, self.first_n, self.last_n, self.stride)
 
     def _at(self, values_n: NDArray[np.float64], index_n: IntArray) -> NDArray[np.float64]:
         inside_n = np.clip(index_n, 0, len(values_n) - 1)
@@ -108,7 +108,7 @@ def _describe(sized: SizedGraph, name: str, field: _Field) -> ReceptiveField:
 
 def _whole_axis(axis: int, size: int) -> _Span:
     pixels_n = np.arange(size, dtype=np.float64)
-    return _Span(axis, pixels_n, pixels_n, size)
+    return _Span(axis, pixels_n, pixels_n, 1.0)
 
 
 def _after(node: onnx.NodeProto, sized: SizedGraph, fields: dict[str, _Field]) -> _Field:
@@ -135,7 +135,7 @@ def _axis_after(node: onnx.NodeProto, sized: SizedGraph, spans: list[_Span]) -> 
         # Channels may be regrouped in front of rows and columns, as ShuffleNet does.
         from_end = span.axis - len(source)
         same = source[from_end:] == goal[from_end:] and from_end >= -2
-        return _Span(len(goal) + from_end, span.first_n, span.last_n, span.image) if same else None
+        return span.moved(len(goal) + from_end) if same else None
     return _joined(spans, goal, len(span.first_n))
 
 
@@ -147,7 +147,7 @@ def _joined(spans: list[_Span], goal: tuple[int, ...], size: int) -> _Span | Non
     if axis >= len(goal) or goal[axis] != size:
         return None
     return _Span(axis, np.min([span.first_n for span in spans], axis=0),
-                 np.max([span.last_n for span in spans], axis=0), spans[0].image)
+                 np.max([span.last_n for span in spans], axis=0), spans[0].stride)
 
 
 def _kernel_of(node: onnx.NodeProto, sized: SizedGraph,
@@ -165,7 +165,7 @@ def _window(span: _Span, attributes: dict[str, Any], kernel: tuple[int, ...],
     count = goal[span.axis]
     low_n = np.arange(count, dtype=np.int64) * stride - _padding(
         span, attributes, stride, reach, count, at)
-    return span.gather(low_n, low_n + reach, span.axis)
+    return span.gather(low_n, low_n + reach, stride)
 
 
 def _padding(span: _Span, attributes: dict[str, Any], stride: int, reach: int, count: int,
@@ -185,7 +185,7 @@ def _transposed(span: _Span, attributes: dict[str, Any], kernel: tuple[int, ...]
     reach = (kernel[at] - 1) * attributes.get('dilations', (1, 1))[at]
     # Input i writes to i * stride - pad up to that plus reach.
     place_n = np.arange(goal[span.axis], dtype=np.int64) + attributes.get('pads', (0, 0))[at]
-    return span.gather(-((reach - place_n) // stride), place_n // stride, span.axis)
+    return span.gather(-((reach - place_n) // stride), place_n // stride, 1 / stride)
 
 
 def _resized(node: onnx.NodeProto, sized: SizedGraph, span: _Span) -> _Span | None:
@@ -205,17 +205,17 @@ def _resized(node: onnx.NodeProto, sized: SizedGraph, span: _Span) -> _Span | No
         place_n = (index_n + 0.5) / factor - 0.5
     if mode == b'linear':
         low_n = np.floor(place_n).astype(np.int64)
-        return span.gather(low_n, np.ceil(place_n).astype(np.int64), span.axis)
+        return span.gather(low_n, np.ceil(place_n).astype(np.int64), 1 / factor)
     rounding = attributes.get('nearest_mode', b'round_prefer_floor')
     rounded_n = {b'floor': np.floor, b'ceil': np.ceil}.get(
         rounding, lambda values_n: np.ceil(values_n - 0.5))(place_n).astype(np.int64)
     inside_n = np.clip(rounded_n, 0, len(span.first_n) - 1)
-    return span.gather(inside_n, inside_n, span.axis)
+    return span.gather(inside_n, inside_n, 1 / factor)
 
 
 def _transpose(node: onnx.NodeProto, sized: SizedGraph, span: _Span) -> _Span:
     order = attributes_of(node).get('perm', range(len(sized.shapes[node.input[0]]))[::-1])
-    return _Span(list(order).index(span.axis), span.first_n, span.last_n, span.image)
+    return span.moved(list(order).index(span.axis))
 
 
 def _sliced(node: onnx.NodeProto, sized: SizedGraph, span: _Span) -> _Span | None:
@@ -229,7 +229,7 @@ def _sliced(node: onnx.NodeProto, sized: SizedGraph, span: _Span) -> _Span | Non
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if axis % rank == span.axis:
             taken_n = np.arange(len(span.first_n), dtype=np.int64)[start:end:step]
-            return span.gather(taken_n, taken_n, span.axis)
+            return span.gather(taken_n, taken_n, step)
     return span
 
 
@@ -239,7 +239,7 @@ def _padded(node: onnx.NodeProto, sized: SizedGraph, span: _Span) -> _Span | Non
     if pads is None or len(node.input) > 3:
         return None
     index_n = np.arange(count, dtype=np.int64) - int(pads[span.axis])
-    return span.gather(index_n, index_n, span.axis)
+    return span.gather(index_n, index_n)
 
 
 _SPECIAL: dict[str, Callable[[onnx.NodeProto, SizedGraph, _Span], _Span | None]] = {

@@ -37,6 +37,7 @@ class CameraStats:
         self.processed = 0
         self.replaced = 0
         self.bad = 0
+        self.reduced = 0
         self.detections = 0
         self.last_problem = ''
         self.rate = RateMeter()

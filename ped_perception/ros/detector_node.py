@@ -29,6 +29,7 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 from ped_perception.backends import BackendConfig, open_backend
 from ped_perception.core.errors import BackendError, ConfigError, ImageError, PedPerceptionError
+from ped_perception.core.overload import ViewBudget
 from ped_perception.core.pipeline import Backend, DetectorConfig, Pipeline, StageTimes
 from ped_perception.core.types import Detections, Frame
 from ped_perception.engine.golden import run_golden, shipped_expectation
@@ -40,7 +41,7 @@ from ped_perception.ros.convert import frame_from_compressed_image, frame_from_i
 from ped_perception.ros.params import changed, declare_and_read, refusal, refuse_unknown
 from ped_perception.ros.qos import results_qos
 from ped_perception.ros.running import ManagedNode, run_node
-from ped_perception.ros.worker import Arrival, explain, Worker
+from ped_perception.ros.worker import Arrival, explain, Taken, Worker
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -87,6 +88,7 @@ class DetectorNode(ManagedNode):
         self._outputs: dict[str, CameraOutput] = {}
         self._inputs: list[CameraInput] = []
         self._timers: list[Any] = []
+        self._budget = ViewBudget()
         self._meter = diagnostics.ProcessMeter()
 
     # --- transitions -------------------------------------------------------------------------
@@ -253,19 +255,22 @@ class DetectorNode(ManagedNode):
         backend.infer(backend.info.max_batch)
         return self._pipeline, backend.close
 
-    def _process(self, pipeline: Pipeline, arrivals: list[Arrival]) -> None:
-        frames = [frame for arrival in arrivals if (frame := self._decoded(arrival)) is not None]
+    def _process(self, pipeline: Pipeline, taken: Taken) -> None:
+        frames = [frame for arrival in taken.arrivals
+                  if (frame := self._decoded(arrival)) is not None]
         if not frames:
             return
+        all_views = self._budget.all_views(taken.waited_s, taken.replaced)
         started_ns = self.get_clock().now().nanoseconds
         try:
-            detections, times = pipeline.step(frames)
+            detections, times = pipeline.step(frames, all_views=all_views)
         except BackendError as error:
             self._skip(frames, error)
             return
         for frame, found in zip(frames, detections, strict=True):
             publishing = time.perf_counter()
             self._outputs[frame.camera].publish(found)
+            self._stats[frame.camera].reduced += not all_views
             self._account(frame, found, times, started_ns, time.perf_counter() - publishing)
         for frame, found in zip(frames, detections, strict=True):
             self._outputs[frame.camera].publish_annotated(frame, found)

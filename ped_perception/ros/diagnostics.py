@@ -47,6 +47,7 @@ def camera_values(stats: CameraStats, now_s: float) -> dict[str, float]:
     p50, p95, p99 = stats.latency_ms.percentiles(50, 95, 99)
     return {'frames_received': stats.received, 'frames_processed': stats.processed,
             'frames_dropped': stats.dropped, 'frames_bad': stats.bad,
+            'frames_reduced': stats.reduced,
             'detections_total': stats.detections, 'fps': stats.rate.rate_hz(now_s),
             'latency_ms_p50': p50, 'latency_ms_p95': p95, 'latency_ms_p99': p99,
             **{f'stage_ms_{stage}': window.percentiles(50)[0]

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 import threading
+import time
 from typing import Any, TypeVar
 
 from ped_perception.core.errors import BackendError, PedPerceptionError
@@ -49,6 +50,24 @@ class Arrival:
     received_s: float
 
 
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """
+    What the thread took from the slots.
+
+    Attributes:
+        tasks: to be done first.
+        arrivals: the newest message of each camera that has one.
+        waited_s: how long there was nothing to take.
+        replaced: whether a message was replaced unseen since the last time.
+    """
+
+    tasks: list[Callable[[], None]]
+    arrivals: list[Arrival]
+    waited_s: float
+    replaced: bool
+
+
 class Slots:
     """One place for each camera: what comes in replaces what nobody has taken."""
 
@@ -57,12 +76,14 @@ class Slots:
         self._condition = threading.Condition()
         self._newest: dict[str, Arrival] = {}
         self._tasks: list[Callable[[], None]] = []
+        self._replaced = False
         self._closed = False
 
     def put(self, arrival: Arrival) -> bool:
         """Store the newest message of a camera; tell whether it replaced one unseen."""
         with self._condition:
             replaced = arrival.camera in self._newest
+            self._replaced |= replaced
             self._newest[arrival.camera] = arrival
             self._condition.notify()
         return replaced
@@ -75,14 +96,16 @@ class Slots:
             self._condition.notify()
             return not self._closed
 
-    def take(self) -> tuple[list[Callable[[], None]], list[Arrival]]:
+    def take(self) -> Taken:
         """Wait for tasks and messages and take all of them; nothing at all means: closed."""
+        begin_s = time.monotonic()
         with self._condition:
             self._condition.wait_for(lambda: self._newest or self._tasks or self._closed)
-            tasks, self._tasks = self._tasks, []
-            arrivals = [] if self._closed else list(self._newest.values())
+            taken = Taken(self._tasks, [] if self._closed else list(self._newest.values()),
+                          time.monotonic() - begin_s, self._replaced)
+            self._tasks, self._replaced = [], False
             self._newest.clear()
-        return tasks, arrivals
+        return taken
 
     def close(self) -> None:
         """Wake the taker for the last time."""
@@ -99,7 +122,7 @@ class Worker:
     """
 
     def __init__(self, open_pipeline: Callable[[], tuple[Pipeline, Callable[[], None]]],
-                 process: Callable[[Pipeline, list[Arrival]], None],
+                 process: Callable[[Pipeline, Taken], None],
                  on_death: Callable[[BaseException], None]) -> None:
         """
         Prepare the thread.
@@ -170,18 +193,18 @@ class Worker:
         finally:
             # Nobody may wait for an answer of a thread that has ended.
             self.slots.close()
-            for task in self.slots.take()[0]:
+            for task in self.slots.take().tasks:
                 task()
             close()
 
     def _work(self, pipeline: Pipeline) -> None:
         while True:
-            tasks, arrivals = self.slots.take()
-            for task in tasks:
+            taken = self.slots.take()
+            for task in taken.tasks:
                 task()
-            if arrivals:
-                self._process(pipeline, arrivals)
-            elif not tasks:
+            if taken.arrivals:
+                self._process(pipeline, taken)
+            elif not taken.tasks:
                 return
 
 

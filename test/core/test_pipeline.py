@@ -109,3 +109,13 @@ def test_no_frames_no_inference():
     backend = BrightSpotBackend()
     assert Pipeline(backend, WHOLE).step([])[0] == ()
     assert backend.counts == []
+
+
+def test_without_time_only_the_first_view_is_looked_at():
+    backend = BrightSpotBackend(max_batch=2)
+    pipeline = Pipeline(backend, replace(WHOLE, views=('whole', 'whole@0.6')))
+    frame = picture('front', (100, 50, 200, 250))
+    reduced, _ = pipeline.step([frame, frame], all_views=False)
+    full, _ = pipeline.step([frame], all_views=True)
+    assert backend.counts == [2, 2], 'two frames of one view, then one frame of two views'
+    assert [len(d) for d in (*reduced, *full)] == [1, 1, 1]

@@ -33,8 +33,21 @@ def test_the_newest_picture_of_each_camera_wins():
     assert slots.put(arrival('front', 1)) is False
     assert slots.put(arrival('rear', 2)) is False
     assert slots.put(arrival('front', 3)) is True, 'a picture nobody saw was replaced'
-    assert [(a.camera, a.message) for a in slots.take()[1]] == [('front', 3), ('rear', 2)]
+    assert [(a.camera, a.message) for a in slots.take().arrivals] == [('front', 3), ('rear', 2)]
     assert slots.put(arrival('front', 4)) is False, 'what was taken is not replaced'
+
+
+def test_the_taker_knows_whether_it_was_late():
+    slots = Slots()
+    slots.put(arrival('front', 1))
+    slots.put(arrival('front', 2))
+    late = slots.take()
+    assert late.replaced
+    assert late.waited_s < 0.05
+    threading.Timer(0.1, slots.put, [arrival('front', 3)]).start()
+    on_time = slots.take()
+    assert not on_time.replaced
+    assert on_time.waited_s > 0.05
 
 
 def test_closing_wakes_the_taker():
@@ -44,7 +57,7 @@ def test_closing_wakes_the_taker():
     thread.start()
     slots.close()
     thread.join(10)
-    assert taken == [([], [])]
+    assert [(t.tasks, t.arrivals) for t in taken] == [([], [])]
 
 
 def test_all_work_happens_in_one_thread_and_the_pipeline_is_closed_there():
@@ -55,7 +68,7 @@ def test_all_work_happens_in_one_thread_and_the_pipeline_is_closed_there():
         seen.append(('open', threading.get_ident()))
         return 'pipeline', lambda: seen.append(('close', threading.get_ident()))
 
-    def process(pipeline, arrivals):
+    def process(pipeline, taken):
         seen.append((pipeline, threading.get_ident()))
         processed.set()
 
@@ -83,7 +96,7 @@ def test_a_pipeline_that_does_not_open_raises_where_it_was_started():
 def test_a_dying_thread_says_so_and_closes_the_pipeline():
     deaths, closed = [], threading.Event()
 
-    def process(pipeline, arrivals):
+    def process(pipeline, taken):
         raise RuntimeError('unforeseen')
 
     worker = Worker(lambda: (None, closed.set), process, deaths.append)
