@@ -94,7 +94,8 @@ def test_budgets_decide_the_exit_code_and_name_three_layers(capsys, budgets, cod
 
 
 def test_bytes_and_time_have_different_culprits(capsys):
-    assert inspect('--device', 'orin-agx', '--budget-memory', '1MB', '--budget-latency', '1us') == 1
+    assert inspect('--device', 'orin-agx', '--budget-memory', '1MB',
+                   '--budget-latency', '1us') == 1
     memory, latency = capsys.readouterr().err.splitlines()
     # 256 channels in and out hold most weights.
     assert 'convolution_17 (1.' in memory

@@ -177,8 +177,8 @@ PICTURE = 4 * 4 * 32 * 48       # bytes of 'x': three channels take the place of
 
 @pytest.mark.parametrize(('layers', 'peak', 'kernels', 'why'), [
     ([('Conv', ['x', 'w'], 'a', {}), ('Relu', ['a'], 'b', {}), ('MaxPool', ['b'], 'head', {})],
-     5 * PICTURE, 4, 'the picture and sixteen channels: the activation works in place, and what '
-     'comes out of the last layer is the output, which is not counted'),
+     5 * PICTURE, 4,
+     'sixteen channels and the picture; activations work in place, outputs do not count'),
     ([('Conv', ['x', 'w'], 'a', {}), ('MaxPool', ['a'], 'b', {}), ('MaxPool', ['b'], 'c', {}),
       ('MaxPool', ['c'], 'd', {}), ('Add', ['a', 'd'], 'head', {})], 12 * PICTURE, 6,
      'a is read again: it stays while c is made of b'),
@@ -254,8 +254,10 @@ FIELDS = [
 @pytest.mark.parametrize(('layers', 'side', 'stride', 'why'), FIELDS)
 def test_receptive_field_by_hand_and_by_changing_pixels(layers, side, stride, why):
     used = {name for _, inputs, _, _ in layers for name in inputs}
-    weights = {'w1': weight(3, 3, 1, 1), 'w3': weight(3, 3, 3, 3), 'w5': weight(3, 3, 5, 5), 'w4': weight(3, 3, 4, 4),
-               'w6': weight(3, 6, 1, 1), 'twice': np.array([1, 1, 2, 2], np.float32), 'from': np.array([0, 0], np.int64),
+    weights = {'w1': weight(3, 3, 1, 1), 'w3': weight(3, 3, 3, 3),
+               'w5': weight(3, 3, 5, 5), 'w4': weight(3, 3, 4, 4),
+               'w6': weight(3, 6, 1, 1), 'twice': np.array([1, 1, 2, 2], np.float32),
+               'from': np.array([0, 0], np.int64),
                'to': np.array([32, 48], np.int64), 'axes': np.array([2, 3], np.int64),
                'steps': np.array([2, 2], np.int64)}
     # A last convolution of one pixel: what is behind the last one belongs to the decoding.

@@ -229,7 +229,7 @@ def nanodet_plus(path, classes=80, heads=False, size_hw=(64, 96)):
 
 
 def picodet(path, classes=80, flat=True, size_hw=(64, 96)):
-    """PicoDet with its alignment head; flat: [1,A,channels], with batch and cells frozen."""
+    """Make a PicoDet with its alignment head; flat: [1,A,channels], batch and cells frozen."""
     net, outputs = Net(size_hw), {}
     for stride in (*STRIDES, 64):
         cells = -(-size_hw[0] // stride) * -(-size_hw[1] // stride)
