@@ -165,6 +165,8 @@ def bench_demo() -> Row:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([str(Path(sys.executable).parent / 'ped_demo'), '-o', folder], check=True)
         report: Row = json.loads((Path(folder) / 'report.json').read_text())
+    # The page is kept in the project: nobody else has this machine's folders.
+    report['source']['path'] = str(CLIP.relative_to(ROOT))
     return report
 
 
