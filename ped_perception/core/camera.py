@@ -144,6 +144,18 @@ class CameraModel:
                               [0, fy * scale_y, cy * scale_y - PIXEL_CENTRE], [0, 0, 1]])
         return dataclasses.replace(self, size_hw=size_hw, matrix_33=matrix_33)
 
+    def turned(self, quarter_turns: int) -> CameraModel:
+        """
+        Give the model of the same camera for pictures that were turned to stand upright.
+
+        Args:
+            quarter_turns: clockwise, any whole number.
+        """
+        model = self
+        for _ in range(quarter_turns % 4):
+            model = _turned_once(model)
+        return model
+
     def cropped(self, crop_xyxy: tuple[int, int, int, int]) -> CameraModel:
         """Give the model of the same camera for pictures cut to whole pixels."""
         x1, y1, x2, y2 = crop_xyxy
@@ -206,6 +218,25 @@ def camera_model_from_calibration(
     if (bin_x, bin_y) != (1, 1):
         model = model.resized((model.size_hw[0] // bin_y, model.size_hw[1] // bin_x))
     return model
+
+
+def _turned_once(model: CameraModel) -> CameraModel:
+    # What was up is now right: x' = -y, y' = x. Radial distortion looks the same from all sides;
+    # the tangential terms (p2, p1) and the thin prisms (s1, s3), (s2, s4) are vectors and turn.
+    quarter_33 = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    (fx, fy), (cx, cy) = model.focal_xy, model.principal_xy
+    height, width = model.size_hw
+    coefficients_k = model.coefficients_k.copy()
+    if model.distortion in ('plumb_bob', 'rational_polynomial'):
+        coefficients_k[[3, 2]] = quarter_33[:2, :2] @ coefficients_k[[3, 2]]
+        for first, second in ((8, 10), (9, 11)) if len(coefficients_k) == 12 else ():
+            coefficients_k[[first, second]] = (
+                quarter_33[:2, :2] @ coefficients_k[[first, second]])
+    return dataclasses.replace(
+        model, size_hw=(width, height), coefficients_k=coefficients_k,
+        matrix_33=np.array([[fy, 0.0, height - cy - PIXEL_CENTRE],
+                            [0.0, fx, cx - PIXEL_CENTRE], [0.0, 0.0, 1.0]]),
+        optical_from_lens_33=model.optical_from_lens_33 @ quarter_33.T)
 
 
 def _check(model: CameraModel) -> None:

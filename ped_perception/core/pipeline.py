@@ -12,16 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""
-The whole story in one step: frames in, pedestrians out.
-
-The node, the offline replay and the evaluation all run this object, so that what is measured
-is what drives.
-"""
+"""From frames to detections: views, batches, inference, merging."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 import time
 from types import TracebackType
@@ -116,7 +111,8 @@ class DetectorConfig:
     views: tuple[str, ...] = param(
         ('whole', 'whole@0.65'),
         'What each slot of the batch sees of a picture: whole, whole@0.65 (filling 65 % of the '
-        'slot), or a region left,top,right,bottom in fractions.')
+        'slot), a region left,top,right,bottom in fractions, or horizon: the band of far '
+        'pedestrians at native resolution, for cameras whose calibration and mounting are known.')
     score_threshold: float = param(
         0.44, 'Smallest score of a published detection.', minimum=0.01, maximum=1.0, dynamic=True)
     nms_iou: float = param(
@@ -138,6 +134,11 @@ class StageTimes:
     infer_s: float
     postprocess_s: float
 
+    def plus(self, other: StageTimes) -> StageTimes:
+        """Add the times of another step."""
+        return StageTimes(self.views_s + other.views_s, self.infer_s + other.infer_s,
+                          self.postprocess_s + other.postprocess_s)
+
 
 class Pipeline:
     """
@@ -147,14 +148,21 @@ class Pipeline:
     cameras cost one inference each as long as their views fit the batch.
     """
 
-    def __init__(self, backend: Backend, config: DetectorConfig) -> None:
+    def __init__(self, backend: Backend, config: DetectorConfig, least_score: float = 1.0) -> None:
         """
         Take a backend, which the caller closes, and check the configuration.
+
+        Args:
+            backend: loaded.
+            config: what to do with a picture.
+            least_score: detections are given from this score on where it is less than
+                ``config.score_threshold``: trackers can use what is too unsure to be published.
 
         Raises:
             ConfigError: see :meth:`configure`.
         """
         self._backend = backend
+        self._least_score = least_score
         self.configure(config)
 
     def configure(self, config: DetectorConfig) -> None:
@@ -166,9 +174,9 @@ class Pipeline:
                 batch; the old configuration stays.
         """
         specs = specs_from_texts(config.views)
-        if len(specs) > self._backend.info.max_batch:
+        if len(config.views) > self._backend.info.max_batch:
             raise ConfigError(
-                f'{len(specs)} views of a picture do not fit a batch of '
+                f'{len(config.views)} views of a picture do not fit a batch of '
                 f'{self._backend.info.max_batch}: open the backend with more slots.')
         self._view_specs = specs
         self._config = config
@@ -178,14 +186,20 @@ class Pipeline:
         """What runs the network."""
         return self._backend.info
 
-    def step(self, frames: Sequence[Frame], *, all_views: bool = True
+    @property
+    def config(self) -> DetectorConfig:
+        """What is done with a picture now."""
+        return self._config
+
+    def step(self, frames: Sequence[Frame], views: Sequence[Sequence[ViewSpec]] | None = None,
              ) -> tuple[tuple[Detections, ...], StageTimes]:
         """
         Detect pedestrians in some frames.
 
         Args:
             frames: of any cameras and sizes.
-            all_views: whether there is time for more than the first view of each frame.
+            views: of each frame, at least one and no more than fit a batch; None for those of
+                the configuration.
 
         Returns:
             The detections of each frame, in the same order, and the time of each stage.
@@ -193,36 +207,64 @@ class Pipeline:
         Raises:
             BackendError: the inference failed; the frames are lost, the pipeline stays usable.
         """
-        specs = self._view_specs if all_views else self._view_specs[:1]
-        per_batch = self._backend.info.max_batch // len(specs)
+        network_hw = self._backend.info.network_hw
+        placed = [[place_view(spec, frame.source_hw, network_hw)
+                   for spec in (self._view_specs if views is None else views[index])]
+                  for index, frame in enumerate(frames)]
         detections: list[Detections] = []
         total = StageTimes(0.0, 0.0, 0.0)
-        for first in range(0, len(frames), per_batch):
-            found, times = self._step_batch(frames[first:first + per_batch], specs)
+        for first, end in batches([len(of_frame) for of_frame in placed],
+                                  self._backend.info.max_batch):
+            found, times = self._step_batch(frames[first:end], placed[first:end])
             detections += found
-            total = StageTimes(total.views_s + times.views_s, total.infer_s + times.infer_s,
-                               total.postprocess_s + times.postprocess_s)
+            total = total.plus(times)
         return tuple(detections), total
 
-    def _step_batch(self, frames: Sequence[Frame], specs: Sequence[ViewSpec]
+    def _step_batch(self, frames: Sequence[Frame], views: Sequence[Sequence[View]]
                     ) -> tuple[list[Detections], StageTimes]:
         start = time.perf_counter()
-        per_frame = len(specs)
-        network_hw = self._backend.info.network_hw
-        views = [[place_view(spec, frame.source_hw, network_hw) for spec in specs]
-                 for frame in frames]
-        for index, frame in enumerate(frames):
-            for offset, view in enumerate(views[index]):
-                self._backend.fill(index * per_frame + offset, frame.image_hw3, view)
+        slots, slot = [], 0
+        for frame, of_frame in zip(frames, views, strict=True):
+            slots.append(range(slot, slot + len(of_frame)))
+            for view in of_frame:
+                self._backend.fill(slot, frame.image_hw3, view)
+                slot += 1
         filled = time.perf_counter()
-        candidates = self._backend.infer(len(frames) * per_frame)
+        candidates = self._backend.infer(slot)
         inferred = time.perf_counter()
         config = self._config
         detections = [
             detections_from_candidates(
-                frame, candidates, range(index * per_frame, (index + 1) * per_frame),
-                views[index], score_threshold=config.score_threshold, nms_iou=config.nms_iou,
-                min_height_px=config.min_height_px, max_detections=config.max_detections)
+                frame, candidates, slots[index], views[index],
+                score_threshold=min(config.score_threshold, self._least_score),
+                nms_iou=config.nms_iou, min_height_px=config.min_height_px,
+                max_detections=config.max_detections)
             for index, frame in enumerate(frames)]
         done = time.perf_counter()
         return detections, StageTimes(filled - start, inferred - filled, done - inferred)
+
+
+def batches(counts: Sequence[int], capacity: int) -> Iterator[tuple[int, int]]:
+    """
+    Put frames into batches in their order, each frame with all its views into one.
+
+    Args:
+        counts: views of each frame.
+        capacity: most slots of a batch.
+
+    Yields:
+        First frame of a batch and the one after its last.
+
+    Raises:
+        ValueError: a frame has more views than a batch has slots.
+    """
+    first, filled = 0, 0
+    for index, count in enumerate(counts):
+        if count > capacity:
+            raise ValueError(f'{count} views of one frame do not fit a batch of {capacity}')
+        if filled + count > capacity:
+            yield first, index
+            first, filled = index, 0
+        filled += count
+    if filled:
+        yield first, len(counts)

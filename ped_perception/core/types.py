@@ -175,6 +175,12 @@ class Detections:
         """Give the number of pedestrians."""
         return len(self.boxes_n4)
 
+    def from_score(self, score: float) -> Detections:
+        """Keep those with at least this score, the first ones."""
+        count = int(np.count_nonzero(self.scores_n >= score))
+        return Detections(self.camera, self.stamp_ns, self.frame_id, self.source_hw,
+                          self.boxes_n4[:count], self.scores_n[:count])
+
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
@@ -237,6 +243,13 @@ class Tracks:
     def predicted_t(self) -> BoolArray:
         """Tell which tracks were not seen in this picture: bool[T]."""
         return self.detections_t < 0
+
+    def confirmed(self) -> Tracks:
+        """Leave the unconfirmed out."""
+        rows = {name: getattr(self, name)[self.confirmed_t]
+                for name in ('ids_t', 'boxes_t4', 'scores_t', 'ages_s_t', 'unseen_s_t',
+                             'confirmed_t', 'detections_t', 'velocities_t2', 'sigmas_t4')}
+        return Tracks(self.camera, self.stamp_ns, self.frame_id, self.source_hw, **rows)
 
 
 class GroundReason(enum.IntEnum):

@@ -36,6 +36,11 @@ from ped_perception.core.types import Float32Array, Uint8Array, View
 PAD_GREY = 114
 
 WHOLE = 'whole'
+HORIZON = 'horizon'
+
+# left, top, right, bottom as fractions of a picture.
+Region = tuple[float, float, float, float]
+ALL: Region = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -49,37 +54,58 @@ class ViewSpec:
             smaller than the largest the network finds well.
     """
 
-    region_xyxy: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    region_xyxy: Region = ALL
     shrink: float = 1.0
 
 
-def view_spec_from_text(text: str) -> ViewSpec:
+def region_from_numbers(numbers: Sequence[float], what: str) -> Region:
+    """
+    Check a region of a picture.
+
+    Args:
+        numbers: left, top, right, bottom as fractions of the picture.
+        what: this is, for the message.
+
+    Raises:
+        ConfigError: not four numbers, or not a region inside the picture.
+    """
+    if len(numbers) != 4 or not (0 <= numbers[0] < numbers[2] <= 1
+                                 and 0 <= numbers[1] < numbers[3] <= 1):
+        raise ConfigError(f'{what} is not a region inside the picture: left,top,right,bottom with '
+                          f'0 <= left < right <= 1 and 0 <= top < bottom <= 1.')
+    left, top, right, bottom = numbers
+    return left, top, right, bottom
+
+
+def view_spec_from_text(text: str) -> ViewSpec | None:
     """
     Read a view as written in a parameter.
 
-    ``'whole'``, ``'whole@0.65'`` (filling 65 % of the slot), or a region in fractions of the
-    picture, ``'0.25,0.3,0.75,0.8'``: left, top, right, bottom.
+    ``'whole'``, ``'whole@0.65'`` (filling 65 % of the slot), a region in fractions of the
+    picture, ``'0.25,0.3,0.75,0.8'``: left, top, right, bottom; or ``'horizon'``.
+
+    Returns:
+        None for the horizon, whose region depends on the camera.
 
     Raises:
         ConfigError: not of that form, or outside the picture.
     """
+    if text.strip() == HORIZON:
+        return None
     region_text, _, shrink_text = text.partition('@')
     try:
         shrink = float(shrink_text) if shrink_text else 1.0
-        region = ((0.0, 0.0, 1.0, 1.0) if region_text.strip() == WHOLE
+        region = (ALL if region_text.strip() == WHOLE
                   else tuple(float(part) for part in region_text.split(',')))
     except ValueError:
         region, shrink = (), 1.0
     if len(region) != 4:
-        raise ConfigError(f"A view is 'whole', 'whole@0.65' or 'left,top,right,bottom' as "
-                          f"fractions of the picture, like '0.25,0.3,0.75,0.8', not {text!r}.")
-    left, top, right, bottom = region
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ConfigError(f'The view {text!r} is not a region inside the picture: '
-                          f'0 <= left < right <= 1 and 0 <= top < bottom <= 1.')
+        raise ConfigError(f"A view is 'whole', 'whole@0.65', 'horizon', or 'left,top,right,"
+                          f"bottom' as fractions of the picture, like '0.25,0.3,0.75,0.8', "
+                          f"not {text!r}.")
     if not 0.1 <= shrink <= 1:
         raise ConfigError(f'The view {text!r} must fill 0.1 to 1 of its slot, not {shrink:g}.')
-    return ViewSpec((left, top, right, bottom), shrink)
+    return ViewSpec(region_from_numbers(region, f'The view {text!r}'), shrink)
 
 
 @functools.lru_cache(maxsize=256)
@@ -153,13 +179,31 @@ def source_from_network_boxes(boxes_n4: Float32Array, view: View) -> Float32Arra
     return (boxes_n4 - pad) / scale + origin
 
 
-def specs_from_texts(texts: Sequence[str]) -> tuple[ViewSpec, ...]:
+def specs_from_texts(texts: Sequence[str], roi_xyxy: Region = ALL,
+                     horizon_xyxy: Region | None = None) -> tuple[ViewSpec, ...]:
     """
     Read the list of views of a camera.
+
+    Args:
+        texts: as written in the parameter.
+        roi_xyxy: part of the picture that is looked at; the views are placed in it.
+        horizon_xyxy: where the far pedestrians of this camera are, in fractions of the whole
+            picture; None where that is not known: the view is then left out.
 
     Raises:
         ConfigError: the list is empty, or one of its views cannot be read.
     """
     if not texts:
         raise ConfigError(f"The list of views is empty; the usual value is ['{WHOLE}'].")
-    return tuple(view_spec_from_text(text) for text in texts)
+    specs = [view_spec_from_text(text) for text in texts]
+    left, top, right, bottom = roi_xyxy
+    size = right - left, bottom - top
+    placed = []
+    for spec in specs:
+        if spec is not None:
+            x1, y1, x2, y2 = spec.region_xyxy
+            placed.append(ViewSpec((left + x1 * size[0], top + y1 * size[1],
+                                    left + x2 * size[0], top + y2 * size[1]), spec.shrink))
+        elif horizon_xyxy is not None:
+            placed.append(ViewSpec(horizon_xyxy))
+    return tuple(placed) or (ViewSpec(roi_xyxy),)

@@ -32,6 +32,7 @@ from ped_perception.core.errors import BackendError, ConfigError, ImageError, Pe
 from ped_perception.core.overload import ViewBudget
 from ped_perception.core.pipeline import Backend, DetectorConfig, Pipeline, StageTimes
 from ped_perception.core.types import Detections, Frame
+from ped_perception.core.views import specs_from_texts
 from ped_perception.engine.golden import run_golden, shipped_expectation
 from ped_perception.ros import diagnostics
 from ped_perception.ros.camera_input import CameraInput
@@ -263,7 +264,8 @@ class DetectorNode(ManagedNode):
         all_views = self._budget.all_views(taken.waited_s, taken.replaced)
         started_ns = self.get_clock().now().nanoseconds
         try:
-            detections, times = pipeline.step(frames, all_views=all_views)
+            first = specs_from_texts(self._detector_config.views)[:1]
+            detections, times = pipeline.step(frames, None if all_views else [first] * len(frames))
         except BackendError as error:
             self._skip(frames, error)
             return

@@ -221,3 +221,20 @@ def test_real_calibrations_make_the_round_trip(
     pixels_n2, points_n3 = pixels_n2[has_ray_n], points_n3[has_ray_n]
     np.testing.assert_allclose(model.pixels_from_points(points_n3), pixels_n2, atol=0.001)
     np.testing.assert_allclose(opencv_pixels(model, points_n3) + 0.5, pixels_n2, atol=0.1)
+
+
+@pytest.mark.parametrize('quarter_turns', [0, 1, 2, 3, 5])
+@pytest.mark.parametrize('name', MODELS)
+def test_a_turned_picture_has_the_same_rays(name: str, quarter_turns: int) -> None:
+    model = MODELS[name]
+    turned = model.turned(quarter_turns)
+    pixels_n2 = grid_of(model)
+    places_n2 = pixels_n2
+    for turn in range(quarter_turns % 4):
+        # Clockwise: what was the distance from the bottom is now that from the left.
+        places_n2 = np.stack([model.size_hw[turn % 2] - places_n2[:, 1], places_n2[:, 0]], axis=1)
+    assert turned.size_hw == (model.size_hw if quarter_turns % 2 == 0 else model.size_hw[::-1])
+    expected_n3 = model.rays_from_pixels(pixels_n2)
+    assert np.allclose(turned.rays_from_pixels(places_n2), expected_n3, atol=1e-9, equal_nan=True)
+    assert np.allclose(turned.pixels_from_points(expected_n3 + model.centre_3), places_n2,
+                       atol=1e-4, equal_nan=True)

@@ -21,8 +21,9 @@ from dataclasses import replace
 from doubles import BrightSpotBackend
 import numpy as np
 from ped_perception.core.errors import BackendError, ConfigError
-from ped_perception.core.pipeline import DetectorConfig, Pipeline
+from ped_perception.core.pipeline import batches, DetectorConfig, Pipeline
 from ped_perception.core.types import Frame
+from ped_perception.core.views import ViewSpec
 import pytest
 
 
@@ -115,7 +116,30 @@ def test_without_time_only_the_first_view_is_looked_at():
     backend = BrightSpotBackend(max_batch=2)
     pipeline = Pipeline(backend, replace(WHOLE, views=('whole', 'whole@0.6')))
     frame = picture('front', (100, 50, 200, 250))
-    reduced, _ = pipeline.step([frame, frame], all_views=False)
-    full, _ = pipeline.step([frame], all_views=True)
+    reduced, _ = pipeline.step([frame, frame], [(ViewSpec(),)] * 2)
+    full, _ = pipeline.step([frame])
     assert backend.counts == [2, 2], 'two frames of one view, then one frame of two views'
     assert [len(d) for d in (*reduced, *full)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(('counts', 'capacity', 'expected', 'why'), [
+    ([], 4, [], 'nothing to do'),
+    ([2, 1, 2], 4, [(0, 2), (2, 3)], 'cameras with different numbers of views'),
+    ([4, 4], 4, [(0, 1), (1, 2)], 'each fills a batch'),
+    ([1, 1, 1], 8, [(0, 3)], 'one batch for all'),
+])
+def test_frames_are_put_into_batches_whole(counts, capacity, expected, why):
+    assert list(batches(counts, capacity)) == expected, why
+
+
+def test_more_views_than_slots_are_refused():
+    with pytest.raises(ValueError, match='3 views'):
+        list(batches([1, 3], 2))
+
+
+def test_detections_too_unsure_to_publish_are_given_to_those_who_ask():
+    frame = picture('front', (100, 50, 200, 250))
+    sure = replace(WHOLE, score_threshold=0.95)
+    (nothing,), _ = Pipeline(BrightSpotBackend(), sure).step([frame])
+    (found,), _ = Pipeline(BrightSpotBackend(), sure, least_score=0.2).step([frame])
+    assert (len(nothing), len(found), len(found.from_score(0.95))) == (0, 1, 0)

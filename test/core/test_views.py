@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import numpy as np
 from ped_perception.core.errors import ConfigError
 from ped_perception.core.views import (
+    ALL,
     PAD_GREY,
     place_view,
     source_from_network_boxes,
@@ -58,6 +59,18 @@ def test_views_are_read_as_written(text, spec):
 def test_what_is_no_view_is_refused(text, why):
     with pytest.raises(ConfigError, match=r'view|View'):
         view_spec_from_text(text)
+
+
+@pytest.mark.parametrize(('texts', 'roi', 'horizon', 'expected', 'why'), [
+    (['whole', 'horizon'], ALL, (0.2, 0.4, 0.7, 0.8), [ALL, (0.2, 0.4, 0.7, 0.8)],
+     'the band of this camera'),
+    (['whole', 'horizon'], ALL, None, [ALL], 'without a mounting the band is left out'),
+    (['horizon'], ALL, None, [ALL], 'a picture is looked at in any case'),
+    (['whole', '0.5,0,1,0.5'], (0.0, 0.0, 1.0, 0.5), None,
+     [(0.0, 0.0, 1.0, 0.5), (0.5, 0.0, 1.0, 0.25)], 'views lie in the region of interest'),
+])
+def test_views_of_one_camera(texts, roi, horizon, expected, why):
+    assert [spec.region_xyxy for spec in specs_from_texts(texts, roi, horizon)] == expected, why
 
 
 def test_an_empty_list_of_views_is_refused():

@@ -1,0 +1,140 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Following people of several cameras, from detections."""
+
+from __future__ import annotations
+
+import numpy as np
+from ped_perception.core.camera import CameraModel
+from ped_perception.core.follow import Follower, Mounting, NOBODY
+from ped_perception.core.ground_filter import GroundFilterConfig
+from ped_perception.core.ground_motion import EgoMotion
+from ped_perception.core.ground_ranges import GroundConfig
+from ped_perception.core.tracker import TrackerConfig
+from ped_perception.core.types import Detections, Frame, GroundReason
+
+HW = (720, 1280)
+IMAGE = np.random.default_rng(0).integers(0, 256, (*HW, 3), np.uint8)
+MODEL = CameraModel(HW, np.array([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]), 'none',
+                    np.zeros(0))
+# Looks along x of base_link from 1.5 m above the ground.
+FORWARD = np.array([[0.0, 0, 1, 1.0], [-1, 0, 0, 0.0], [0, -1, 0, 1.5], [0, 0, 0, 1]])
+
+
+def boxes_at(*places):
+    """Project people of 1.7 m at x, y in metres."""
+    rows = []
+    for x, y in places:
+        depth = x - 1.0
+        centre, foot, head = (640 - 1000 * y / depth, 360 + 1500 / depth,
+                              360 - 200 / depth)
+        half = 0.2 * (foot - head)
+        rows.append((centre - half, head, centre + half, foot))
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+def follow(follower, time_s, places, camera='front', mounting=None, scores=None, ego=None):
+    """Show the follower people at some places."""
+    boxes_n4 = boxes_at(*places)
+    scores_n = np.full(len(boxes_n4), 0.9, np.float32) if scores is None else np.array(
+        scores, np.float32)
+    stamp_ns = round(time_s * 1e9)
+    frame = Frame(camera, stamp_ns, f'{camera}_optical', IMAGE)
+    found = Detections(camera, stamp_ns, f'{camera}_optical', HW, boxes_n4, scores_n)
+    return follower.step(frame, found, mounting or Mounting(MODEL, FORWARD), ego)
+
+
+def new_follower(**ground):
+    return Follower(TrackerConfig(ego_motion=False), GroundConfig(**ground), GroundFilterConfig())
+
+
+def test_people_get_ids_and_places_once_they_are_confirmed():
+    follower = new_follower()
+    first = follow(follower, 1.0, [(10, 1), (20, -3)])
+    assert first.ids_n().tolist() == [NOBODY, NOBODY]
+    assert len(first.positions) == 0
+    for step in range(2, 6):
+        seen = follow(follower, 1 + step / 10, [(10, 1), (20, -3)])
+    assert seen.ids_n().tolist() == [1, 2]
+    assert np.allclose(seen.positions.xy_t2, [(10, 1), (20, -3)], atol=0.5)
+    everybody = follower.everybody()
+    assert everybody.valid_t.all()
+    assert np.allclose(everybody.xy_t2, [(10, 1), (20, -3)], atol=0.5)
+
+
+def test_two_cameras_with_one_view_give_one_person_with_ids_of_their_own():
+    follower = new_follower()
+    for step in range(8):
+        left = follow(follower, step / 10, [(10, 1)], 'left')
+        right = follow(follower, step / 10 + 0.02, [(10, 1)], 'right')
+    assert not set(left.ids_n()) & set(right.ids_n())
+    assert len(follower.everybody()) == 1
+    assert {camera for camera, _ in follower.everybody().sources_t[0]} == {'left', 'right'}
+
+
+def test_without_a_mounting_people_are_followed_and_the_reason_is_told():
+    follower = new_follower()
+    for step in range(5):
+        seen = follow(follower, step / 10, [(10, 1)], mounting=GroundReason.NO_TRANSFORM)
+    assert seen.positions.reason_t.tolist() == [GroundReason.NO_TRANSFORM]
+    assert not follower.everybody().valid_t.any()
+    assert len(follower.everybody()) == 1
+
+
+def test_an_impossible_mounting_is_a_problem_until_it_is_mended():
+    follower = new_follower(ground_z_m=2.0)
+    for step in range(5):
+        seen = follow(follower, step / 10, [(10, 1)])
+    assert seen.positions.reason_t.tolist() == [GroundReason.NO_CALIBRATION]
+    assert 'below the ground' in follower.problems['front']
+    follow(follower, 1.0, [(10, 1)], mounting=GroundReason.NO_TRANSFORM)
+    assert follower.problems == {}
+
+
+def test_a_reset_forgets_people_but_never_gives_an_id_twice():
+    follower = new_follower()
+    for step in range(5):
+        before = follow(follower, 10 + step / 10, [(10, 1)])
+    follower.reset()
+    for step in range(5):
+        after = follow(follower, step / 10, [(10, 1)])
+    assert after.ids_n()[0] > before.ids_n()[0]
+    assert len(follower.everybody()) == 1
+
+
+def test_prediction_moves_people_and_leaves_the_filter_as_it_is():
+    follower = new_follower()
+    for step in range(20):
+        follow(follower, step / 10, [(20 - step / 10, 0)], ego=EgoMotion(0.0, 0.0))
+    now = follower.everybody()
+    later = follower.everybody(now.stamp_ns + 500_000_000)
+    assert later.xy_t2[0, 0] < now.xy_t2[0, 0] - 0.3
+    assert later.predicted_t.all()
+    assert np.trace(later.cov_t22[0]) > np.trace(now.cov_t22[0])
+    assert follower.everybody() is now
+    assert follower.everybody(now.stamp_ns - 1) is now, 'nobody is moved back'
+
+
+def test_odometry_keeps_people_apart_while_the_vehicle_turns():
+    # Two people side by side; the vehicle turns so fast that each picture shows the one where
+    # the other was in the picture before.
+    follower = new_follower()
+    for step in range(5):
+        follow(follower, step / 10, [(10, 1), (10, -1)], ego=EgoMotion(0.0, 0.0))
+    yaw = np.arctan2(2.0, 9.0)
+    turned = [(1 + 9.05 * np.cos(a - yaw), 9.05 * np.sin(a - yaw))
+              for a in (np.arctan2(1, 9), np.arctan2(-1, 9))]
+    seen = follow(follower, 0.5, turned, ego=EgoMotion(0.0, yaw / 0.1))
+    assert seen.ids_n().tolist() == [1, 2]
