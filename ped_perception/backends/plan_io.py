@@ -12,11 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Before a plan is run: whether it may be, what goes in and out, what TensorRT says."""
+"""Before a plan is run: whether it may be, and what goes in and out."""
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +65,3 @@ def io_of_engine(trt: Any, engine: Any) -> tuple[Io, Io]:
         (inputs if is_input else outputs)[name] = (
             DTYPES.get(kind, kind), [int(size) for size in engine.get_tensor_shape(name)])
     return inputs, outputs
-
-
-def make_log(trt: Any) -> Any:
-    """Make a logger that keeps the last errors; its class exists only with the library."""
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: deque[str] = deque(maxlen=5)
-
-        def log(self, level: Any, message: str) -> None:
-            if level in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR):
-                self.errors.append(message)
-
-    return Log()

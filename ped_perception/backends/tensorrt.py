@@ -47,16 +47,18 @@ from ped_perception.backends.graph_io import (
     OUTPUTS,
 )
 from ped_perception.backends.held import Held
-from ped_perception.backends.plan_io import admitted_plan, io_of_engine, make_log
+from ped_perception.backends.plan_io import admitted_plan, io_of_engine
 from ped_perception.core.errors import BackendError, EngineMismatchError, import_extra
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates, Uint8Array, View
 from ped_perception.core.views import write_view
 from ped_perception.engine.flavors import Library
 from ped_perception.engine.gpu import Gpu
+from ped_perception.engine.listening import make_log
 from ped_perception.engine.manifest import LoadedPlan
 
 MIB = 1 << 20
+ERRORS_KEPT = 5
 
 
 class TensorRtBackend:
@@ -84,7 +86,7 @@ class TensorRtBackend:
         self._problem = ''
         self._held = Held()
         self._on_gpu: set[int] = set()
-        self._log = make_log(library.trt)
+        self._log = make_log(library.trt, keep=ERRORS_KEPT)
         try:
             self._take_gpu(config.device)
             self._load(loaded, library, max_batch)

@@ -23,7 +23,7 @@ so nothing that runs while driving calls this: see ``engine.ensure``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -34,6 +34,7 @@ from typing import Any
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.files import write_whole
 from ped_perception.engine.flavors import dla_problem, Library
+from ped_perception.engine.listening import make_log, make_monitor, Progress
 from ped_perception.engine.manifest import Memory, Recipe, Tensor
 
 INPUT = 'images'
@@ -46,8 +47,6 @@ MEMORY_LINES = {'activation_bytes': r'Total Activation Memory: (\d+)',
                 'weight_bytes': r'Total Weights Memory: (\d+)',
                 'scratch_bytes': r'Max Scratch Memory: (\d+)'}
 
-Progress = Callable[[float, str], object]
-
 
 @dataclass(frozen=True, eq=False)
 class Built:
@@ -58,6 +57,7 @@ class Built:
     layers: Mapping[str, int]
     layers_from: str
     memory: Memory
+    builder_flags: tuple[str, ...]
     build_s: float
     warnings: tuple[str, ...]
 
@@ -80,17 +80,13 @@ def build_plan(library: Library, graph: Path, recipe: Recipe, *,
         KeyboardInterrupt: the user interrupted the builder.
     """
     trt = library.trt
-    log = _make_log(trt)
+    log = make_log(trt)
     builder = trt.Builder(log)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(graph.read_bytes()):
-        errors = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
-        raise ModelError(f'{library} cannot read {graph}: {"; ".join(errors)}')
+    network = _parse(library, builder, graph, log)
     layers = _check_precision(graph, recipe.precision, _network_layers(network))
     config = _configure(library, builder, network, recipe)
     cache = _open_cache(library, config, timing_cache)
-    monitor = _make_monitor(trt, progress)
+    monitor = make_monitor(trt, progress)
     config.progress_monitor = monitor
     started = time.monotonic()
     plan = builder.build_serialized_network(network, config)
@@ -105,10 +101,21 @@ def build_plan(library: Library, graph: Path, recipe: Recipe, *,
     data = bytes(plan)
     counted = _engine_layers(trt, log, data) if recipe.gpu is not None else None
     return Built(data, _tensors(network), counted or layers, 'engine' if counted else 'network',
-                 memory_from_log(log.infos), build_s, tuple(log.warnings))
+                 memory_from_log(log.infos), _flags(trt, config), build_s, tuple(log.warnings))
 
 
-def memory_from_log(lines: list[str]) -> Memory:
+def _parse(library: Library, builder: Any, graph: Path, log: Any) -> Any:
+    """Make the network of a graph, strongly typed."""
+    trt = library.trt
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(graph.read_bytes()):
+        errors = [_parser_error(parser.get_error(index)) for index in range(parser.num_errors)]
+        raise ModelError(f'{library} cannot read {graph}: {"; ".join(errors)}')
+    return network
+
+
+def memory_from_log(lines: Iterable[str]) -> Memory:
     """Find what the builder says about memory; the last word counts."""
     found: dict[str, int] = {}
     for line in lines:
@@ -124,6 +131,9 @@ def _configure(library: Library, builder: Any, network: Any, recipe: Recipe) -> 
     config = builder.create_builder_config()
     # What the inspector can say about precision depends on it; the speed does not.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    # What is left in float32 is so because 11 bits are too few, and TF32 has no more.
+    if hasattr(trt.BuilderFlag, 'TF32'):
+        config.clear_flag(trt.BuilderFlag.TF32)
     profile, batches = builder.create_optimization_profile(), recipe.batches
     profile.set_shape(INPUT, *((size, *recipe.network_hw, 3) for size in (
         batches.minimum, batches.optimum, batches.maximum)))
@@ -145,6 +155,12 @@ def _configure(library: Library, builder: Any, network: Any, recipe: Recipe) -> 
         config.DLA_core = recipe.dla_core
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
     return config
+
+
+def _flags(trt: Any, config: Any) -> tuple[str, ...]:
+    """Read back which flags the builder worked with."""
+    flags = trt.BuilderFlag.__members__
+    return tuple(sorted(name for name, flag in flags.items() if config.get_flag(flag)))
 
 
 def _open_cache(library: Library, config: Any, path: Path | None) -> Any:
@@ -217,62 +233,3 @@ def _parser_error(error: Any) -> str:
     name = getattr(error, 'node_name', None)
     where = f'{error.node_operator()} {name()}' if name else f'node {error.node()}'
     return f'{where}: {error.desc()}'
-
-
-def _make_log(trt: Any) -> Any:
-    """Make a logger that keeps what is said; its class exists only with the library."""
-    severity = trt.ILogger.Severity
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-            self.warnings: list[str] = []
-            self.infos: list[str] = []
-
-        def log(self, level: Any, message: str) -> None:
-            if level in (severity.INTERNAL_ERROR, severity.ERROR):
-                self.errors.append(message)
-            elif level == severity.WARNING:
-                self.warnings.append(message)
-            elif level == severity.INFO:
-                self.infos.append(message)
-
-    return Log()
-
-
-def _make_monitor(trt: Any, progress: Progress) -> Any:
-    """Make a monitor of the builder's nested phases; Ctrl-C ends the build."""
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self.interrupted = False
-            self._phases: dict[str, tuple[str | None, int, int]] = {}   # parent, steps, done
-
-        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
-            self._phases[name] = (parent, max(steps, 1), 0)
-
-        def phase_finish(self, name: str) -> None:
-            self._phases.pop(name, None)
-
-        def step_complete(self, name: str, step: int) -> bool:
-            parent, steps, _ = self._phases.get(name, (None, 1, 0))
-            self._phases[name] = (parent, steps, step + 1)
-            try:
-                progress(self._share(name), name)
-            except KeyboardInterrupt:   # Python sees the signal only here, inside the builder
-                self.interrupted = True
-            return not self.interrupted
-
-        def _share(self, name: str) -> float:
-            share, current = 0.0, name
-            while current in self._phases:
-                parent, steps, done = self._phases[current]
-                share = min((done + share) / steps, 1.0)
-                current = parent or ''
-            return share
-
-    return Monitor()

@@ -32,11 +32,12 @@ from typing import Callable
 
 from ped_perception import __version__
 from ped_perception.core.errors import EngineMismatchError
-from ped_perception.engine.build import build_plan, Progress
+from ped_perception.engine.build import build_plan
 from ped_perception.engine.catalogue import ImportOptions, sha256_from_file
 from ped_perception.engine.flavors import AUTO, capabilities_for, Library, load_library
 from ped_perception.engine.gate import Judge
 from ped_perception.engine.gpu import find_gpu
+from ped_perception.engine.listening import Progress
 from ped_perception.engine.manifest import Batches, Manifest, Recipe
 from ped_perception.engine.models import GraphPrecision, typed_graph
 from ped_perception.engine.plans import plan_lock, plan_problem, user_plans, write_plan
@@ -176,7 +177,8 @@ def _build(plan: Plan, request: PlanRequest, judge: Judge, watch: Watch) -> None
     write_plan(plan.path, built.data, Manifest(
         recipe=plan.recipe, plan_sha256=hashlib.sha256(built.data).hexdigest(),
         plan_bytes=len(built.data), tensors=built.tensors, layers=built.layers,
-        layers_from=built.layers_from, memory=built.memory, agreement=agreement,
+        layers_from=built.layers_from, memory=built.memory, builder_flags=built.builder_flags,
+        agreement=agreement,
         built_at=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         build_s=round(built.build_s, 2), package_version=__version__))
 

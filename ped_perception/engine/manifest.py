@@ -33,7 +33,7 @@ from typing import Any
 from ped_perception.core.errors import EngineMismatchError
 from ped_perception.engine.gpu import Gpu
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = '.plan'
 
 
@@ -146,6 +146,8 @@ class Manifest:
         layers_from: what was counted: 'engine' (read back from the plan, which takes a GPU) or
             'network' (the strongly typed network that it was built from).
         memory: see there.
+        builder_flags: that the builder worked with, as TensorRT names them, read back. TF32 is
+            never among them: float32 means float32.
         agreement: figures of ``engine.agreement`` against float32; empty: it is float32.
         built_at: UTC, ISO 8601.
         build_s: how long the builder took.
@@ -159,6 +161,7 @@ class Manifest:
     layers: Mapping[str, int]
     layers_from: str
     memory: Memory
+    builder_flags: tuple[str, ...]
     agreement: Mapping[str, float | str]
     built_at: str
     build_s: float
@@ -181,7 +184,7 @@ class Manifest:
         try:
             content = json.loads(data)
             if content.pop('format') != FORMAT:
-                raise ValueError('of another format')
+                raise ValueError('of another version of ped_perception')
             del content['checksum']
             recipe = dict(content.pop('recipe'))
             recipe.update(batches=Batches(**recipe['batches']),
@@ -190,7 +193,8 @@ class Manifest:
             tensors = tuple(Tensor(**{**row, 'shape': tuple(row['shape'])})
                             for row in content.pop('tensors'))
             manifest = cls(recipe=Recipe(**recipe), tensors=tensors,
-                           memory=Memory(**content.pop('memory')), **content)
+                           memory=Memory(**content.pop('memory')),
+                           builder_flags=tuple(content.pop('builder_flags')), **content)
             # Compared whole: a byte that changed between two values counts, too.
             if manifest.to_bytes() != data:
                 raise ValueError('the checksum is wrong')

@@ -117,6 +117,9 @@ def test_real_float32_takes_twice_the_weights(rtx, tmp_path):
         built[precision] = build_plan(rtx, graph, recipe_for(
             rtx, graph, precision, gpu=None, capabilities=('sm_75',), workspace_mib=64))
     assert 'float16' not in built['fp32'].layers
+    # The real library has the flag, and sets it unasked.
+    assert 'TF32' in rtx.trt.BuilderFlag.__members__
+    assert 'TF32' not in built['fp32'].builder_flags
     half, full = (built[precision].memory.weight_bytes for precision in ('fp16', 'fp32'))
     assert full == pytest.approx(2 * half, rel=0.1)
 
@@ -158,7 +161,8 @@ def test_one_way_builds_on_both_majors(fake, library, graphs):
         library, graphs['fp16'], workspace_mib=512))
     assert built.data == PLAN + graphs['fp16'].read_bytes()
     assert fake.creation_flags == 1 << fake.NetworkDefinitionCreationFlag.STRONGLY_TYPED
-    assert fake.config.flags == set(), 'the precision is that of the graph'
+    assert fake.config.flags == set(), 'the precision is that of the graph; no TF32 either'
+    assert built.builder_flags == ()
     assert fake.config.profile.name == 'images'
     assert fake.config.profile.shape == ((1, 64, 96, 3), (4, 64, 96, 3), (8, 64, 96, 3))
     assert fake.config.limits == {fake.MemoryPoolType.WORKSPACE: 512 << 20}
@@ -229,10 +233,11 @@ def test_a_dla_runs_what_it_can_and_the_gpu_the_rest(fake, library, graphs):
         with pytest.raises(ModelError, match='sees no DLA'):
             build_plan(library, graphs['fp16'], recipe)
         return
-    build_plan(library, graphs['fp16'], recipe)
+    built = build_plan(library, graphs['fp16'], recipe)
     assert fake.config.default_device_type is fake.DeviceType.DLA
     assert fake.config.DLA_core == 1
     assert fake.config.flags == {fake.BuilderFlag.GPU_FALLBACK}
+    assert built.builder_flags == ('GPU_FALLBACK',)
 
 
 def test_the_last_word_about_memory_counts():

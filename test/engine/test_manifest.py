@@ -52,7 +52,7 @@ def manifest_of(recipe, data=DATA):
         recipe, hashlib.sha256(data).hexdigest(), len(data),
         (Tensor('images', True, 'uint8', (-1, 384, 640, 3)),
          Tensor('scores', False, 'float32', (-1, 256))),
-        {'float16': 87, 'float32': 25}, 'network', Memory(3000, 2000, None),
+        {'float16': 87, 'float32': 25}, 'network', Memory(3000, 2000, None), ('GPU_FALLBACK',),
         {'found': 0.998, 'candidate': 'nanodet_g fp16'}, '2026-01-02T03:04:05+00:00', 1.5, '0.1.0')
 
 
@@ -103,8 +103,8 @@ def test_half_a_manifest_is_none(size):
 
 
 @pytest.mark.parametrize('data', [
-    b'[]', b'null', b'{}', b'{"format": 1}', b'{"format": 2}', b'\xff\xfe',
-    b'{"format": 1, "recipe": 5, "tensors": []}', TEXT.replace(b'"format": 1', b'"format": 2')])
+    b'[]', b'null', b'{}', b'{"format": 2}', b'{"format": 1}', b'\xff\xfe',
+    b'{"format": 2, "recipe": 5, "tensors": []}', TEXT.replace(b'"format": 2', b'"format": 1')])
 def test_what_is_no_manifest_is_refused(data):
     with pytest.raises(ValueError, match='is damaged'):
         Manifest.from_bytes(data)

@@ -61,7 +61,8 @@ class _Config:
     )
 
     def __init__(self, fake):
-        self._fake, self.flags, self.limits, self.cache = fake, set(), {}, None
+        self._fake, self.limits, self.cache = fake, {}, None
+        self.flags = {fake.BuilderFlag.TF32}     # as in TensorRT, unasked
 
     def add_optimization_profile(self, profile):
         self.profile = profile
@@ -73,6 +74,12 @@ class _Config:
 
     def set_flag(self, flag):
         self.flags.add(flag)
+
+    def clear_flag(self, flag):
+        self.flags.discard(flag)
+
+    def get_flag(self, flag):
+        return flag in self.flags
 
     def create_timing_cache(self, data):
         return SimpleNamespace(data=data, serialize=lambda: data + b'+measured')
@@ -106,8 +113,8 @@ class FakeTensorRt:
     def __init__(self, version, dla_cores=0):
         self.__version__ = version
         is_old = version.startswith('10.')
-        self.BuilderFlag = enum.Enum('BuilderFlag', 'GPU_FALLBACK FP16 INT8' if is_old
-                                     else 'GPU_FALLBACK')
+        self.BuilderFlag = enum.Enum('BuilderFlag', 'GPU_FALLBACK TF32 FP16 INT8' if is_old
+                                     else 'GPU_FALLBACK TF32')
         self.NetworkDefinitionCreationFlag = enum.IntEnum(
             'NetworkDefinitionCreationFlag',
             {'EXPLICIT_BATCH': 0, 'STRONGLY_TYPED': 1} if is_old else {'STRONGLY_TYPED': 1})

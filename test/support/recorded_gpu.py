@@ -86,7 +86,7 @@ def write_double_plan(folder, graph, *, network_hw=TINY_HW, minimum=1, maximum=8
         data = double_plan(graph.read_bytes(), minimum=minimum, maximum=maximum)
     plan = folder / recipe.file_name
     write_plan(plan, data, Manifest(
-        recipe, hashlib.sha256(data).hexdigest(), len(data), (), {}, 'network', Memory(), {},
+        recipe, hashlib.sha256(data).hexdigest(), len(data), (), {}, 'network', Memory(), (), {},
         '2026-01-01T00:00:00+00:00', 1.0, '0'))
     return plan
 
