@@ -15,8 +15,9 @@
 """
 The golden self-test: a loaded network must find known pedestrians where they are.
 
-It runs through the same batch buffer as camera pictures, so it finds what no checksum can: red
-and blue exchanged, a wrong normalisation, the plan of another model, float16 that collapsed.
+It goes the way of camera pictures, the letterbox of the backend included, so it finds what no
+checksum can: red and blue exchanged, a wrong normalisation, the plan of another model, float16
+that collapsed.
 The pictures and what float32 finds in them are shipped (``engines/golden``); other models are
 held against what their own float32 graph finds.
 """
@@ -34,8 +35,15 @@ import numpy as np
 from ped_perception.core.detections import detections_from_candidates, intersections
 from ped_perception.core.errors import EngineMismatchError, ModelError
 from ped_perception.core.pipeline import Backend
-from ped_perception.core.types import Detections, Float32Array, Frame, Uint8Array
-from ped_perception.core.views import place_view, ViewSpec, write_view
+from ped_perception.core.types import (
+    Candidates,
+    Detections,
+    Float32Array,
+    Frame,
+    Uint8Array,
+    View,
+)
+from ped_perception.core.views import place_view, ViewSpec
 from ped_perception.engine.catalogue import engines_folders
 
 FOLDER = 'golden'
@@ -222,9 +230,9 @@ def _compare(name: str, expected_m5: Float32Array, found: Detections,
 
 def _cause(backend: Backend, expected: Expected, found: Mapping[str, Detections],
            pictures: Mapping[str, Uint8Array], closeness: Closeness) -> str:
-    """Guess what is wrong; the last inference's raw scores are still there."""
-    scores_nk = backend.infer(1).scores_nk
-    if not np.isfinite(scores_nk).all():
+    """Guess what is wrong."""
+    if not all(np.isfinite(_candidates(backend, pictures[name])[0].scores_nk).all()
+               for name in expected):
         return 'Its scores are not numbers: the arithmetic overflows.'
     if not any(len(detections.scores_n) for detections in found.values()):
         return 'It finds nothing at all: the scores have collapsed.'
@@ -243,12 +251,18 @@ def _cause(backend: Backend, expected: Expected, found: Mapping[str, Detections]
 
 def _detect(backend: Backend, name: str, image_hw3: Uint8Array) -> Detections:
     """Find pedestrians in a picture, in its pixels."""
-    height, width = image_hw3.shape[:2]
-    view = place_view(ViewSpec(), (height, width), backend.info.network_hw)
-    write_view(image_hw3, view, backend.batch_nhw3[0])
+    candidates, view = _candidates(backend, image_hw3)
     return detections_from_candidates(
-        Frame(name, 0, '', image_hw3), backend.infer(1), range(1), [view],
+        Frame(name, 0, '', image_hw3), candidates, range(1), [view],
         score_threshold=LOWEST, nms_iou=NMS_IOU)
+
+
+def _candidates(backend: Backend, image_hw3: Uint8Array) -> tuple[Candidates, View]:
+    """Look at a picture as at one of a camera; the candidates are valid until the next."""
+    view = place_view(ViewSpec(), (image_hw3.shape[0], image_hw3.shape[1]),
+                      backend.info.network_hw)
+    backend.fill(0, image_hw3, view)
+    return backend.infer(1), view
 
 
 def _ious(boxes_n4: Float32Array, boxes_m4: Float32Array) -> Float32Array:

@@ -19,9 +19,11 @@ from __future__ import annotations
 from dataclasses import replace
 import json
 
+from letterbox_on_cpu import compiler_problem, cpu_kernels
 import numpy as np
 import onnx
 from ped_perception.backends import BackendConfig, open_graph
+from ped_perception.backends.gpu_letterbox import KERNELS
 from ped_perception.core.errors import EngineMismatchError, ModelError
 from ped_perception.core.types import Candidates
 from ped_perception.engine import golden
@@ -36,6 +38,7 @@ from ped_perception.engine.golden import (
 from ped_perception.engine.half import half_emulation
 from ped_perception.engine.models import typed_graph
 import pytest
+from recorded_gpu import recorded_gpu, write_double_plan
 import tiny_models
 
 MODEL, SIZE_HW = 'nanodet_g', (384, 640)
@@ -60,9 +63,8 @@ class Claiming:
         self._backend, self._change = backend, change
         self.info = replace(backend.info, precision=precision or backend.info.precision)
 
-    @property
-    def batch_nhw3(self):
-        return self._backend.batch_nhw3
+    def fill(self, slot, image_hw3, view):
+        self._backend.fill(slot, image_hw3, view)
 
     def infer(self, count):
         return self._change(self._backend.infer(count))
@@ -132,6 +134,27 @@ def test_another_models_graph_is_refused(folder, tmp_path):
     graph = typed_graph(tiny_models.nanodet(tmp_path / 'tiny.onnx'), SIZE_HW, cache_dir=folder)
     with open_cpu(graph) as backend, pytest.raises(EngineMismatchError, match='another model'):
         run_golden(backend, MODEL).refuse()
+
+
+def squeezed(kernel):
+    """Make a kernel that sees the right nine tenths of a picture."""
+    def run(grid, block, arguments):
+        x1, x2 = arguments[3], arguments[5]
+        kernel(grid, block, (*arguments[:3], x1 + (x2 - x1) // 10, *arguments[4:]))
+    return run
+
+
+def test_the_letterbox_of_the_gpu_is_tested_too(folder, tmp_path):
+    if compiler_problem():
+        pytest.skip(compiler_problem())
+    kernels = cpu_kernels(tmp_path)
+    graph = typed_graph(MODEL, (256, 416), cache_dir=folder)
+    config = BackendConfig(model=MODEL, backend='tensorrt', preprocess='gpu')
+    wrong = {**kernels, KERNELS['bgr8']: squeezed(kernels[KERNELS['bgr8']])}
+    for its_kernels, is_right in ((kernels, True), (wrong, False)):
+        with recorded_gpu(its_kernels), open_graph(
+                write_double_plan(tmp_path, graph, network_hw=(256, 416)), config, 1) as backend:
+            assert (run_golden(backend, MODEL).problems == ()) is is_right
 
 
 def with_scores(value):
