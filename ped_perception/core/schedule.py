@@ -1,0 +1,117 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Which cameras are looked at next when there is no time for all of them.
+
+Weighted fair queueing (Demers, Keshav and Shenker, SIGCOMM 1989): every camera has a virtual
+time that advances by one over its priority when it is looked at; the one furthest behind is next.
+So a camera of priority 2 is looked at twice as often as one of priority 1, and none starves.
+How many fit is decided by the measured time of inferences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+# Weight of a new measurement of the time of a slot.
+_MEMORY = 0.1
+
+
+class Schedule:
+    """
+    Chooses the cameras of the next inference. For one thread.
+
+    Attributes:
+        slot_s: measured time of one slot of a batch, in seconds; 0 before the first.
+        left_out: times that a camera had to wait although a picture was there.
+    """
+
+    def __init__(self, priorities: Mapping[str, float]) -> None:
+        """
+        Begin with all cameras alike.
+
+        Args:
+            priorities: weight of each camera, greater than 0.
+        """
+        self._priorities = dict(priorities)
+        self._virtual = dict.fromkeys(priorities, 0.0)
+        self.slot_s = 0.0
+        self.left_out = 0
+
+    def choose(self, cameras: Sequence[str], views: Mapping[str, int], budget_s: float,
+               ) -> list[str]:
+        """
+        Choose among the cameras that have a picture; at least one is chosen.
+
+        Args:
+            cameras: that have a picture.
+            views: of each camera, the slots of a batch that it takes.
+            budget_s: time that the inference may take.
+
+        Returns:
+            The chosen ones, those with most right to it first.
+        """
+        waiting = sorted(cameras, key=lambda camera: self._virtual[camera])
+        chosen: list[str] = []
+        slots = 0
+        for camera in waiting:
+            slots += views[camera]
+            if chosen and slots * self.slot_s > budget_s:
+                break
+            chosen.append(camera)
+        self.left_out += len(waiting) - len(chosen)
+        # Who had no pictures for a while does not get that time back at the cost of others.
+        floor = self._virtual[waiting[0]] if waiting else 0.0
+        for camera in self._virtual:
+            self._virtual[camera] = max(self._virtual[camera], floor)
+        for camera in chosen:
+            self._virtual[camera] += 1 / self._priorities[camera]
+        return chosen
+
+    def measured(self, slots: int, duration_s: float) -> None:
+        """Take the time of an inference of some slots."""
+        slot_s = duration_s / slots
+        self.slot_s += (slot_s - self.slot_s) * (_MEMORY if self.slot_s else 1.0)
+
+    def set_priorities(self, priorities: Mapping[str, float]) -> None:
+        """Take other weights for the same cameras."""
+        self._priorities.update(priorities)
+
+
+class RateLimit:
+    """Lets pictures of one camera through at a target rate, whatever rate they come at."""
+
+    def __init__(self) -> None:
+        """Begin with the first picture."""
+        self._due_s = float('-inf')
+
+    def lets_through(self, time_s: float, rate_hz: float) -> bool:
+        """
+        Decide about one picture.
+
+        Args:
+            time_s: of its arrival on a steady clock.
+            rate_hz: pictures wanted in a second, 0 for all.
+        """
+        if rate_hz <= 0:
+            return True
+        period_s = 1 / rate_hz
+        # A picture a little before its time is nearer to it than the next one would be.
+        if time_s < self._due_s - 0.25 * period_s:
+            return False
+        # From when it was due, so that the mean rate is right; after a gap from now.
+        begin_s = self._due_s if time_s < self._due_s + period_s else time_s
+        self._due_s = begin_s + period_s
+        return True

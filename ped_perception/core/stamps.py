@@ -1,0 +1,106 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+Which pictures are worth looking at, by their stamps: the age budget, and time that jumps.
+
+Ages are ROS time: the node's clock against the stamp of the picture. A picture that is too old
+says nothing about now, and one whose stamp lies in the future was stamped by another clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import enum
+
+from ped_perception.core.config import param
+
+NS = 1e-9
+
+
+class StampVerdict(enum.Enum):
+    """What the stamp of a picture says."""
+
+    FINE = 'fine'
+    TOO_OLD = 'too_old'
+    FUTURE = 'future'
+    REPEATED = 'repeated'
+    DISORDERED = 'disordered'
+
+
+@dataclass(frozen=True)
+class AgeConfig:
+    """How old a picture may be."""
+
+    max_frame_age_s: float = param(
+        0.5, 'Pictures older than this are dropped before the inference; 0 for no limit, as for '
+        'recordings that are played without their clock.', unit='s', minimum=0.0, maximum=60.0,
+        dynamic=True)
+    max_future_s: float = param(
+        0.2, 'Pictures whose stamps are further in the future are dropped: another clock made '
+        'them. Not checked when max_frame_age_s is 0.', unit='s', minimum=0.0, maximum=10.0,
+        dynamic=True)
+    jump_back_s: float = param(
+        1.0, 'Stamps that go back further than this mean that time was set back, as when a bag '
+        'begins again: everybody is forgotten. Less is a picture out of order, which is dropped.',
+        unit='s', minimum=0.01, maximum=60.0)
+
+
+class StampGuard:
+    """
+    Judges the stamps of one camera. For one thread.
+
+    Attributes:
+        jumps: times that stamps went back.
+        age_s: of the newest picture judged, as far as it was known; negative in the future.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a picture."""
+        self._last_ns: int | None = None
+        self.jumps = 0
+        self.age_s = 0.0
+
+    def reset(self) -> None:
+        """Forget the last stamp, because time was set."""
+        self._last_ns = None
+
+    def judge(self, stamp_ns: int, now_ns: int, config: AgeConfig) -> StampVerdict:
+        """
+        Judge the next picture.
+
+        Args:
+            stamp_ns: of the picture, ROS time.
+            now_ns: ROS time.
+            config: limits.
+
+        Returns:
+            FINE where the picture is to be looked at; only then its stamp is remembered. When
+            that stamp went back by more than ``jump_back_s``, ``jumps`` has been counted up.
+        """
+        self.age_s = (now_ns - stamp_ns) * NS
+        if config.max_frame_age_s:
+            if self.age_s > config.max_frame_age_s:
+                return StampVerdict.TOO_OLD
+            if self.age_s < -config.max_future_s:
+                return StampVerdict.FUTURE
+        if self._last_ns is not None:
+            step_s = (stamp_ns - self._last_ns) * NS
+            if step_s == 0:
+                return StampVerdict.REPEATED
+            if -config.jump_back_s <= step_s < 0:
+                return StampVerdict.DISORDERED
+            self.jumps += step_s < 0
+        self._last_ns = stamp_ns
+        return StampVerdict.FINE

@@ -1,0 +1,97 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What is told of a node and its cameras."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import math
+
+from ped_perception.core.health import (
+    camera_health,
+    CameraFacts,
+    Health,
+    HealthConfig,
+    node_health,
+    NodeFacts,
+)
+import pytest
+
+CONFIG = HealthConfig(blind_margin_s=0.06, stale_result_s=0.5, bad_share=0.1, latency_warn_s=0.2)
+GOOD = CameraFacts(period_s=0.04, since_received_s=0.01, since_looked_at_s=0.05, latency_s=0.06)
+NEVER = CameraFacts(math.nan, math.inf, math.inf)
+
+
+@pytest.mark.parametrize(('facts', 'health', 'fragment', 'why'), [
+    (GOOD, Health.OK, '', 'a camera as it should be'),
+    (replace(GOOD, since_received_s=0.139), Health.OK, '', 'one picture may get lost'),
+    (replace(GOOD, since_received_s=0.141), Health.BLIND, 'no picture for 0.14 s',
+     'silent for twice its period and the margin'),
+    (replace(GOOD, since_received_s=0.3, period_s=1.0), Health.OK, '', 'a slow camera'),
+    (NEVER, Health.BLIND, 'yet', 'nothing came ever'),
+    (replace(NEVER, silence='no publisher on /x'), Health.BLIND, 'no publisher on /x',
+     'the reason once it is found'),
+    (replace(GOOD, since_received_s=9.0, silence='silent'), Health.BLIND, 's: silent',
+     'the reason of a camera that stopped'),
+    (replace(GOOD, since_looked_at_s=0.51, last_problem='too old'), Health.BLIND, 'too old',
+     'pictures come, but all are dropped'),
+    (replace(GOOD, since_looked_at_s=math.inf, last_problem='bad'), Health.BLIND, 'yet: bad',
+     'none could be used from the start'),
+    (replace(GOOD, since_looked_at_s=math.inf, active=False), Health.OK, '',
+     'nobody wants its results'),
+    (replace(GOOD, since_received_s=9.0, active=False), Health.BLIND, 'no picture',
+     'a dead camera is told before somebody wants it'),
+    (replace(GOOD, period_s=0.4, since_received_s=0.1, since_looked_at_s=0.8), Health.OK, '',
+     'a slow camera may have an old result'),
+    (replace(GOOD, image_problems=('black',)), Health.DEGRADED, 'the picture is black',
+     'the image monitor'),
+    (replace(GOOD, bad_share=0.33, last_problem='cut'), Health.DEGRADED, '33% ', 'bad pictures'),
+    (replace(GOOD, bad_share=0.05, last_problem='cut'), Health.OK, '', 'few bad pictures'),
+    (replace(GOOD, latency_s=0.25), Health.DEGRADED, '250 ms', 'late answers'),
+    (replace(GOOD, since_received_s=0.3, period_s=math.nan), Health.OK, '',
+     'one picture says nothing about the period'),
+])
+def test_one_camera(facts, health, fragment, why):
+    state, reason = camera_health(facts, CONFIG)
+    assert state == health, why
+    assert fragment in reason, why
+    assert bool(reason) == (health != Health.OK)
+
+
+@pytest.mark.parametrize(('node', 'cameras', 'health', 'fragment', 'why'), [
+    (NodeFacts(), {'a': GOOD, 'b': GOOD}, Health.OK, 'OK: looking at 2 of 2', 'all is well'),
+    (NodeFacts(), {'a': GOOD, 'b': NEVER}, Health.BLIND, 'BLIND: b: no', 'one camera is enough'),
+    (NodeFacts(), {'a': replace(GOOD, active=False)}, Health.OK, 'nobody subscribes to', 'idle'),
+    (NodeFacts(failing='out of memory'), {'a': GOOD}, Health.DEGRADED,
+     'DEGRADED: the inference fails and is tried again: out of memory', 'the last result holds'),
+    (NodeFacts(failing='out of memory'), {'a': replace(GOOD, since_looked_at_s=1.0)},
+     Health.BLIND, 'out of memory', 'it failed for so long that nothing is known any more'),
+    (NodeFacts(lost='no answer for 5 s'), {'a': GOOD}, Health.FAILED, 'FAILED: no answer', 'hung'),
+    (NodeFacts(dead='gone'), {'a': NEVER}, Health.FAILED, 'gone', 'worse than blind'),
+    (NodeFacts(state='inactive'), {'a': NEVER}, Health.BLIND, 'the node is inactive',
+     'the first reason, not the last'),
+    (NodeFacts(enabled=False), {'a': GOOD}, Health.BLIND, '~/enable', 'switched off'),
+])
+def test_the_node(node, cameras, health, fragment, why):
+    report = node_health(node, cameras, CONFIG)
+    assert report.health == health, why
+    assert fragment in report.message, why
+    assert report.message.startswith(f'{health.name}: ')
+    assert set(report.cameras) == set(cameras)
+
+
+def test_cameras_of_a_node_that_does_not_look_are_blind_too():
+    report = node_health(NodeFacts(enabled=False), {'a': GOOD}, CONFIG)
+    assert report.cameras['a'][0] == Health.BLIND

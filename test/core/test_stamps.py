@@ -1,0 +1,54 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Judging pictures by their stamps."""
+
+from __future__ import annotations
+
+from ped_perception.core.stamps import AgeConfig, StampGuard, StampVerdict
+import pytest
+
+FINE, TOO_OLD, FUTURE, REPEATED, DISORDERED = StampVerdict
+LIMITS = AgeConfig(max_frame_age_s=0.5, max_future_s=0.2, jump_back_s=1.0)
+
+
+@pytest.mark.parametrize(('pictures', 'config', 'verdicts', 'jumps', 'why'), [
+    ([(10.0, 10.05), (10.1, 10.15)], LIMITS, [FINE, FINE], 0, 'a camera as it should be'),
+    ([(10.0, 10.51), (10.3, 10.52)], LIMITS, [TOO_OLD, FINE], 0, 'one picture came too late'),
+    ([(10.0, 9.7), (10.0, 9.9)], LIMITS, [FUTURE, FINE], 0,
+     'clocks differ; a stamp that was refused is not remembered'),
+    ([(0.0, 1.7e9)], LIMITS, [TOO_OLD], 0, 'a driver that does not stamp'),
+    ([(10.0, 0.0)], LIMITS, [FUTURE], 0, '/clock is missing under use_sim_time'),
+    ([(10.0, 10.0)] * 3, LIMITS, [FINE, REPEATED, REPEATED], 0, 'a frozen stamp'),
+    ([(10.0, 10.0), (9.9, 10.0), (10.1, 10.1)], LIMITS, [FINE, DISORDERED, FINE], 0,
+     'two publishers on one topic'),
+    ([(100.0, 100.0), (5.0, 5.1), (5.2, 5.2)], LIMITS, [FINE, FINE, FINE], 1,
+     'a bag that begins again with its clock'),
+    ([(100.0, 0.0), (5.0, 0.0), (5.1, 0.0)], AgeConfig(max_frame_age_s=0), [FINE] * 3, 1,
+     'without a limit the clock does not matter'),
+])
+def test_verdicts(pictures, config, verdicts, jumps, why):
+    guard = StampGuard()
+    judged = [guard.judge(round(stamp_s * 1e9), round(now_s * 1e9), config)
+              for stamp_s, now_s in pictures]
+    assert judged == verdicts, why
+    assert guard.jumps == jumps, why
+
+
+def test_after_a_reset_an_older_stamp_is_no_jump():
+    guard = StampGuard()
+    guard.judge(10**10, 10**10, LIMITS)
+    guard.reset()
+    assert guard.judge(10**9, 10**9, LIMITS) is FINE
+    assert guard.jumps == 0
