@@ -45,6 +45,10 @@ class ImageError(PedPerceptionError):
     """One image cannot be decoded; the frame is skipped and the stream goes on."""
 
 
+class TransformError(PedPerceptionError):
+    """Two frames are not connected, not at that time, or not by a rigid transform."""
+
+
 class CalibrationError(PedPerceptionError):
     """A camera has no usable calibration or mounting; its boxes get no positions."""
 

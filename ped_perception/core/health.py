@@ -38,7 +38,7 @@ class Health(enum.IntEnum):
     BLIND = 2
     """At least one camera is not looked at: an empty list says nothing about it."""
     FAILED = 3
-    """The inference is lost; nothing is looked at until the node is started anew or it recovers."""
+    """The inference is lost; nothing is looked at until it recovers."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def node_health(node: NodeFacts, cameras: Mapping[str, CameraFacts],
     if health > worst or health == Health.FAILED or node.state != 'active' or not node.enabled:
         if health == Health.BLIND:
             # What is not looked at at all is blind, whatever its pictures are like.
-            judged = {name: (Health.BLIND, reason) for name in judged}
+            judged = dict.fromkeys(judged, (Health.BLIND, reason))
         return HealthReport(health, f'{health.name}: {reason}', judged)
     if worst == Health.OK:
         idle = [name for name, facts in cameras.items() if not facts.active]
