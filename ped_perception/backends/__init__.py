@@ -21,7 +21,7 @@ The same graph runs everywhere (``engine`` makes it): ``images`` uint8[N, h, w, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,18 +29,25 @@ from typing import TYPE_CHECKING
 from ped_perception.backends.config import BackendConfig
 from ped_perception.backends.cpu import has_fast_int8
 from ped_perception.core.config import size_hw_from_text
-from ped_perception.core.errors import BackendError, EngineMismatchError, PedPerceptionError
+from ped_perception.core.errors import (
+    BackendError,
+    EngineMismatchError,
+    import_extra,
+    PedPerceptionError,
+)
 from ped_perception.core.pipeline import Backend
-from ped_perception.engine.ensure import ensure_plan, find_plan, PlanRequest, USUAL_BATCHES
+from ped_perception.engine.ensure import ensure_plan, NOBODY, Watch
 from ped_perception.engine.flavors import FLAVORS
 from ped_perception.engine.gpu import find_gpu
+from ped_perception.engine.locate import find_plan, PlanRequest, USUAL_BATCHES
 from ped_perception.engine.manifest import Batches, SUFFIX
 from ped_perception.engine.models import GraphPrecision, has_int8, typed_graph
 
 if TYPE_CHECKING:
     from ped_perception.engine.gate import Judge
 
-__all__ = ['BackendConfig', 'choose_backend', 'open_backend', 'open_graph']
+__all__ = ['BackendConfig', 'choose_backend', 'open_backend', 'open_graph', 'open_on_cpu',
+           'Watch']
 
 
 def _open_onnxruntime(graph: Path, config: BackendConfig, max_batch: int) -> Backend:
@@ -112,17 +119,19 @@ def _has_plan(config: BackendConfig, max_batch: int) -> bool:
     return True
 
 
-def open_backend(config: BackendConfig, max_batch: int, judge: Judge | None = None) -> Backend:
+def open_backend(config: BackendConfig, max_batch: int, watch: Watch = NOBODY) -> Backend:
     """
     Make or find the graph or plan of the configured model and load it in its runtime.
 
     The backend belongs to the calling thread: use and close it there. Never call this in a
-    callback: it may compile a graph, and with a judge build a plan, which takes minutes.
+    callback for pictures: it may compile a graph, and for backend tensorrt with ``allow_build``
+    a plan, which takes minutes; what that plan computes is first compared with float32 on the
+    golden pictures, see ``engine.gate``.
 
     Args:
         config: model, size, runtime, precision, threads.
         max_batch: most slots of one inference; the batch buffer is allocated for it.
-        judge: see ``engine.gate``; without one no TensorRT plan is built.
+        watch: is told when a plan is built, and how that goes.
 
     Raises:
         ConfigError: the network size cannot be read.
@@ -134,7 +143,7 @@ def open_backend(config: BackendConfig, max_batch: int, judge: Judge | None = No
     name = choose_backend(config, max_batch)
     if name != 'tensorrt':
         return open_graph(_graph(config, name), config, max_batch)
-    backend = open_graph(_plan(config, max_batch, judge), config, max_batch)
+    backend = open_graph(_plan(config, max_batch, watch), config, max_batch)
     if backend.info.network_hw != size_hw_from_text(config.network_size):
         height, width = backend.info.network_hw
         backend.close()
@@ -153,14 +162,29 @@ def _graph(config: BackendConfig, name: str) -> Path:
     return typed_graph(config.model, size_hw)
 
 
-def _plan(config: BackendConfig, max_batch: int, judge: Judge | None) -> Path:
+def _plan(config: BackendConfig, max_batch: int, watch: Watch) -> Path:
     """Give the plan asked for, building it where that is allowed."""
     if config.plan:
         return Path(config.plan)
     request = _plan_request(config, max_batch)
-    if judge is None:
-        return find_plan(request)
-    return ensure_plan(request, judge, allow_build=config.allow_build)
+    if config.allow_build:
+        # Not after minutes of building.
+        import_extra('pycuda', 'tensorrt')
+    return ensure_plan(request, _golden_judge(config.model), allow_build=config.allow_build,
+                       watch=watch)
+
+
+def _golden_judge(model: str) -> Judge:
+    """Give a judge of graphs that knows the pictures of the package."""
+    def judge(reference: Path, candidate: Path, precision: str) -> Mapping[str, float | str]:
+        from ped_perception.engine.agreement import LabelledPicture
+        from ped_perception.engine.gate import Gate
+        from ped_perception.engine.golden import golden_pictures
+        gate = Gate(lambda graph: open_on_cpu(model, graph),
+                    [LabelledPicture(image_hw3) for image_hw3 in golden_pictures().values()])
+        return gate(reference, candidate, precision)
+
+    return judge
 
 
 def _plan_request(config: BackendConfig, max_batch: int) -> PlanRequest:
@@ -170,7 +194,13 @@ def _plan_request(config: BackendConfig, max_batch: int) -> PlanRequest:
     batches = (USUAL_BATCHES if max_batch <= USUAL_BATCHES.maximum
                else Batches(1, max_batch, max_batch))
     return PlanRequest(config.model, size_hw_from_text(config.network_size),
-                       _GPU_PRECISIONS[config.precision], batches)
+                       _GPU_PRECISIONS[config.precision], batches, device=config.device,
+                       slots=max_batch)
+
+
+def open_on_cpu(model: str, graph: Path) -> Backend:
+    """Open a graph on ONNX Runtime, in the precision it is written in."""
+    return open_graph(graph, BackendConfig(model=model, backend='onnxruntime'), 1)
 
 
 def open_graph(graph: Path, config: BackendConfig, max_batch: int) -> Backend:

@@ -45,11 +45,11 @@ class BackendConfig:
         0, 'Index of the GPU among those that CUDA_VISIBLE_DEVICES shows.', minimum=0, maximum=63)
     plan: str = param(
         '', 'Path of a TensorRT plan; empty takes the one that ped_engine build made for this '
-        'model, size and GPU.')
+        'model, size and GPU, whatever its other options.')
     allow_build: bool = param(
-        True, 'A missing plan or GPU letterbox may be built when the network is opened, where '
-        'the program offers that; false on a vehicle, which then fails at once with the command '
-        'to run.')
+        True, 'With backend tensorrt, a missing plan or GPU letterbox is built when the network '
+        'is opened, which takes minutes; false on a vehicle, which then fails at once with the '
+        'command to run.')
     preprocess: str = param(
         'cpu', 'What crops and scales the pictures; gpu needs backend tensorrt and, once, nvcc.',
         choices=('cpu', 'gpu'))

@@ -24,15 +24,15 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from ped_perception.backends import BackendConfig, open_graph
+from ped_perception.backends import open_on_cpu
 from ped_perception.core.errors import ImageError, ModelError
-from ped_perception.core.pipeline import Backend
 from ped_perception.engine.agreement import LabelledPicture
 from ped_perception.engine.catalogue import load_entries
-from ped_perception.engine.ensure import ensure_plan, PlanRequest, USUAL_BATCHES, Watch
+from ped_perception.engine.ensure import ensure_plan, Watch
 from ped_perception.engine.flavors import AUTO, FLAVORS
 from ped_perception.engine.gate import Gate
 from ped_perception.engine.golden import golden_pictures
+from ped_perception.engine.locate import PlanRequest, USUAL_BATCHES
 from ped_perception.engine.manifest import Batches, inspect_plan, LoadedPlan, Manifest
 from ped_perception.engine.plans import built_plans, user_plans
 from ped_perception.sources import open_source
@@ -114,11 +114,6 @@ def size_of(options: argparse.Namespace) -> tuple[int, int]:
 def gate_from_options(options: argparse.Namespace) -> Gate:
     """Make the judge of a graph: float32 on the CPU, on the pictures asked for."""
     return Gate(partial(open_on_cpu, options.model), list(_pictures(options.images)))
-
-
-def open_on_cpu(model: str, graph: Path) -> Backend:
-    """Open a graph on ONNX Runtime, in the precision it is written in."""
-    return open_graph(graph, BackendConfig(model=model, backend='onnxruntime'), 1)
 
 
 def plan_row(path: Path, loaded: LoadedPlan | str) -> dict[str, Any]:

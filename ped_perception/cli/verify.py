@@ -23,12 +23,11 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from ped_perception.backends import BackendConfig, open_graph
+from ped_perception.backends import BackendConfig, open_graph, open_on_cpu
 from ped_perception.cli.plans import (
     add_plan_options,
     gate_from_options,
     manifest_lines,
-    open_on_cpu,
     size_of,
 )
 from ped_perception.core.errors import EngineMismatchError, PedPerceptionError
@@ -65,9 +64,9 @@ def _verify(options: argparse.Namespace) -> int:
     name, network_hw = resolve(options.model).name, size_of(options)
     checks = [partial(_verify_graph, options.model, network_hw),
               partial(_verify_precision, options, network_hw)]
+    start = f'{name}-{network_hw[1]}x{network_hw[0]}-'
     checks += [partial(_verify_plan, plan, loaded)
-               for plan, loaded in built_plans(user_plans()).items()
-               if plan.name.startswith(f'{name}-{network_hw[1]}x{network_hw[0]}-')]
+               for plan, loaded in built_plans(user_plans(), start).items()]
     return _report(checks)
 
 

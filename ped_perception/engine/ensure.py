@@ -15,126 +15,61 @@
 """
 From what a vehicle asks for to a plan that is there, fits and is intact.
 
-Building is for people at a terminal and for installers: it takes minutes and the whole GPU.
-Nothing that runs while driving builds: it calls ``find_plan``, or ``ensure_plan`` with
-``allow_build`` false, and fails at once with the command to run. Even where building is allowed
-it never happens in a callback.
+Building is for people at a terminal, for installers, and for a program that starts and was told
+it may: it takes minutes and the whole GPU. Nothing that runs while driving builds: it calls
+``find_plan``, or ``ensure_plan`` with ``allow_build`` false, and fails at once with the command
+to run. Even where building is allowed it never happens in a callback.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 import hashlib
 from pathlib import Path
 import time
-from typing import Callable
 
 from ped_perception import __version__
 from ped_perception.core.errors import EngineMismatchError
 from ped_perception.engine.build import build_plan
-from ped_perception.engine.catalogue import ImportOptions, sha256_from_file
-from ped_perception.engine.flavors import AUTO, capabilities_for, Library, load_library
 from ped_perception.engine.gate import Judge
 from ped_perception.engine.gpu import find_gpu
 from ped_perception.engine.listening import Progress
-from ped_perception.engine.manifest import Batches, Manifest, Recipe
-from ped_perception.engine.models import GraphPrecision, typed_graph
-from ped_perception.engine.plans import plan_lock, plan_problem, user_plans, write_plan
-
-USUAL_BATCHES = Batches(1, 4, 8)
-
-
-@dataclass(frozen=True)
-class PlanRequest:
-    """
-    What a user asks for.
-
-    Attributes:
-        model: name in models.toml, or an ONNX file.
-        size_hw: network input, pixels.
-        precision: of weights and activations.
-        batches: sizes of the batch.
-        flavor: of TensorRT, or 'auto'.
-        targets: compute capabilities to build for; empty: the GPU of this machine.
-        workspace_mib: most scratch memory of a layer; None: all there is.
-        dla_core: core that runs what it can; None: only the GPU.
-        keep_fp32: layers of the trunk that stay float32.
-        folder: where plans are kept; None: in the user's cache.
-    """
-
-    model: str
-    size_hw: tuple[int, int]
-    precision: GraphPrecision = 'fp16'
-    batches: Batches = USUAL_BATCHES
-    flavor: str = AUTO
-    targets: tuple[str, ...] = ()
-    workspace_mib: int | None = None
-    dla_core: int | None = None
-    keep_fp32: tuple[str, ...] = ()
-    folder: Path | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A request made definite: the file that answers it, and all that building it takes."""
-
-    path: Path
-    recipe: Recipe
-    graph: Path
-    library: Library
+from ped_perception.engine.locate import (
+    build_command,
+    existing_plan,
+    find_plan,
+    locate_plan,
+    Plan,
+    PlanRequest,
+)
+from ped_perception.engine.manifest import Manifest
+from ped_perception.engine.models import typed_graph
+from ped_perception.engine.plans import plan_lock, plan_problem, write_plan
 
 
 @dataclass(frozen=True, eq=False)
 class Watch:
-    """Who wants to know how a build goes: its progress, and that it waits for another."""
+    """
+    Who wants to know how a build goes.
+
+    Attributes:
+        progress: called with the share done, 0..1, and what is being done.
+        waiting: called once if another process builds this plan and is waited for.
+        building: called once, before it begins, with the plan's file.
+    """
 
     progress: Progress = lambda share, phase: None
     waiting: Callable[[], object] = lambda: None
+    building: Callable[[Path], object] = lambda path: None
 
 
-def locate_plan(request: PlanRequest) -> Plan:
-    """
-    Say which plan answers a request on this machine; it need not exist.
-
-    Raises:
-        ModelError: the model is unknown or damaged.
-        EngineMismatchError: no such plan can be built here; says where.
-        MissingExtraError: this flavour of TensorRT is not installed.
-    """
-    library = load_library(request.flavor)
-    gpu_name, capabilities = capabilities_for(library, request.targets, find_gpu())
-    graph = typed_graph(request.model, request.size_hw, precision=request.precision,
-                        runtime='tensorrt', options=_options(request))
-    name = graph.name.split(f'-{request.size_hw[1]}x{request.size_hw[0]}-')[0]
-    recipe = Recipe(
-        name, sha256_from_file(graph), request.precision, request.size_hw, request.batches,
-        library.flavor.name, library.version, gpu_name, capabilities, request.workspace_mib,
-        request.dla_core, request.keep_fp32)
-    folder = request.folder if request.folder is not None else user_plans()
-    return Plan(folder / recipe.file_name, recipe, graph, library)
-
-
-def find_plan(request: PlanRequest) -> Path:
-    """
-    Return the plan that answers a request, without ever building one.
-
-    Raises:
-        EngineMismatchError: there is none, or it is damaged or stale; with the reason and the
-            command that builds it.
-        ModelError, MissingExtraError: see :func:`locate_plan`.
-    """
-    plan = locate_plan(request)
-    problem = plan_problem(plan.path, plan.recipe)
-    if problem is not None:
-        raise EngineMismatchError(
-            f'There is no plan of {plan.recipe.name} to use: {problem}. None is built while '
-            f'driving; build it before: {_command(plan, request)}')
-    return plan.path
+NOBODY = Watch()
 
 
 def ensure_plan(request: PlanRequest, judge: Judge, *, allow_build: bool = True,
-                force: bool = False, watch: Watch = Watch()) -> Path:
+                force: bool = False, watch: Watch = NOBODY) -> Path:
     """
     Return the plan that answers a request; build it if it is not there, damaged or stale.
 
@@ -147,6 +82,9 @@ def ensure_plan(request: PlanRequest, judge: Judge, *, allow_build: bool = True,
         force: build even if a good plan is there.
         watch: is told how it goes.
 
+    Returns:
+        The plan; without ``force`` it may be one that answers as well, see ``existing_plan``.
+
     Raises:
         ModelError: the graph was refused by the judge, the parser or the builder.
         EngineMismatchError, MissingExtraError: see :func:`find_plan`, :func:`locate_plan`.
@@ -154,8 +92,9 @@ def ensure_plan(request: PlanRequest, judge: Judge, *, allow_build: bool = True,
     if not allow_build:
         return find_plan(request)
     plan = locate_plan(request)
-    if not force and plan_problem(plan.path, plan.recipe) is None:
-        return plan.path
+    there = None if force else existing_plan(plan, request)
+    if there is not None:
+        return there
     asked_ns = time.time_ns()
     with plan_lock(plan.path, watch.waiting):
         # Whoever had the lock before may have built it in the meantime.
@@ -166,6 +105,8 @@ def ensure_plan(request: PlanRequest, judge: Judge, *, allow_build: bool = True,
 
 
 def _build(plan: Plan, request: PlanRequest, judge: Judge, watch: Watch) -> None:
+    _check_device(plan, request)
+    watch.building(plan.path)
     agreement = {}
     if request.precision != 'fp32':
         reference = typed_graph(request.model, request.size_hw)
@@ -183,12 +124,13 @@ def _build(plan: Plan, request: PlanRequest, judge: Judge, watch: Watch) -> None
         build_s=round(built.build_s, 2), package_version=__version__))
 
 
-def _options(request: PlanRequest) -> ImportOptions:
-    if request.precision != 'fp16' or not request.keep_fp32:
-        return ImportOptions()      # the key of the graph stays that of the plain one
-    return ImportOptions(keep_fp32=request.keep_fp32)
-
-
-def _command(plan: Plan, request: PlanRequest) -> str:
-    command = plan.recipe.command(request.model)
-    return f'{command} -o {request.folder}' if request.folder is not None else command
+def _check_device(plan: Plan, request: PlanRequest) -> None:
+    """Refuse to build for one GPU by timing kernels on another."""
+    if plan.library.flavor.has_targets or not request.device:
+        return
+    first, wanted = find_gpu(), find_gpu(request.device)
+    if first != wanted:
+        raise EngineMismatchError(
+            f'{plan.library} builds on the first GPU, {first}; the plan is for device '
+            f'{request.device}, {wanted}. Build it so that only that one is seen: '
+            f'{build_command(plan, request)}')

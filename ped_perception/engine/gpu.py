@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+import os
 
 _MAJOR, _MINOR = 75, 76     # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_…
 
@@ -55,3 +56,9 @@ def find_gpu(index: int = 0) -> Gpu | None:
     if failed:
         return None
     return Gpu(name.value.decode(errors='replace'), f'sm_{major.value}{minor.value}')
+
+
+def visible_device(index: int) -> str:
+    """Name a GPU as CUDA_VISIBLE_DEVICES does, for a program that shall see no other."""
+    visible = [name.strip() for name in os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')]
+    return visible[index] if index < len(visible) and visible[index] else str(index)

@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 import hashlib
 import json
 from pathlib import Path
+import shlex
 from typing import Any
 
 from ped_perception.core.errors import EngineMismatchError
@@ -111,7 +112,7 @@ class Recipe:
             words += [option, str(value)] if value is not None else []
         for layer in self.keep_fp32:
             words += ['--keep-fp32', layer]
-        return ' '.join(words)
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)

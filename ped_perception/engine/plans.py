@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 import fcntl
+import glob
 import os
 from pathlib import Path
 
@@ -41,9 +42,10 @@ def user_plans() -> Path:
     return Path(base) / 'ped_perception' / 'plans'
 
 
-def built_plans(folder: Path) -> dict[Path, LoadedPlan | str]:
-    """Read all plans of a folder; see ``inspect_plan``."""
-    return {path: inspect_plan(path) for path in sorted(folder.glob(f'*{SUFFIX}'))}
+def built_plans(folder: Path, start: str = '') -> dict[Path, LoadedPlan | str]:
+    """Read the plans of a folder whose names start so; see ``inspect_plan``."""
+    return {path: inspect_plan(path)
+            for path in sorted(folder.glob(f'{glob.escape(start)}*{SUFFIX}'))}
 
 
 def plan_problem(plan: Path, recipe: Recipe) -> str | None:

@@ -17,12 +17,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import sys
+import types
 
+from fake_tensorrt import FakeTensorRt
 import numpy as np
 import onnx
 from onnx import helper, TensorProto
 from ped_perception import backends
-from ped_perception.backends import BackendConfig, choose_backend, open_backend, open_graph
+from ped_perception.backends import (
+    BackendConfig,
+    choose_backend,
+    open_backend,
+    open_graph,
+    Watch,
+)
 from ped_perception.core.errors import (
     BackendError,
     ConfigError,
@@ -30,6 +39,12 @@ from ped_perception.core.errors import (
     MissingExtraError,
     ModelError,
 )
+from ped_perception.engine import ensure, gate, locate
+from ped_perception.engine.flavors import FLAVORS, Library
+from ped_perception.engine.golden import golden_pictures
+from ped_perception.engine.gpu import Gpu
+from ped_perception.engine.manifest import inspect_plan
+from ped_perception.engine.plans import user_plans
 import pytest
 from recorded_gpu import Machine, recorded_gpu
 
@@ -106,26 +121,73 @@ def test_the_plan_looked_for_fits_what_is_asked(monkeypatch, settings, max_batch
         asked.append(request)
         raise EngineMismatchError('run ped_engine build')
 
-    monkeypatch.setattr(backends, 'find_plan', find_plan)
-    config = BackendConfig(backend='tensorrt', network_size='416x256', **settings)
+    monkeypatch.setattr(ensure, 'find_plan', find_plan)
+    config = BackendConfig(backend='tensorrt', network_size='416x256', device=1,
+                           allow_build=False, **settings)
     with pytest.raises(EngineMismatchError, match='ped_engine build'):
         open_backend(config, max_batch)
     (request,) = asked
     assert (request.model, request.size_hw, request.precision, str(request.batches)) == (
         'nanodet_g', (256, 416), precision, batches), why
+    assert (request.device, request.slots) == (1, max_batch), 'any plan of that GPU that fits'
 
 
-@pytest.mark.parametrize('allow_build', [False, True])
-def test_a_plan_is_built_only_where_that_is_allowed(monkeypatch, tmp_path, allow_build):
-    def ensure_plan(request, judge, *, allow_build):
-        assert judge is judging
-        raise EngineMismatchError(f'allowed: {allow_build}')
+@pytest.fixture
+def vehicle(monkeypatch, tmp_path):
+    """Give a TensorRT that builds, on an Orin; what is built is not loaded."""
+    def open_plan(plan, config, max_batch):
+        if plan.suffix == '.plan':
+            raise EngineMismatchError(f'to be loaded: {plan.name}')
+        return opened(plan, config, max_batch)
 
-    judging = object()
-    monkeypatch.setattr(backends, 'ensure_plan', ensure_plan)
-    config = BackendConfig(backend='tensorrt', allow_build=allow_build)
-    with pytest.raises(EngineMismatchError, match=f'allowed: {allow_build}'):
-        open_backend(config, 1, judging)
+    opened = backends.open_graph
+    fake = FakeTensorRt('10.3.0')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    monkeypatch.setitem(sys.modules, 'pycuda', types.ModuleType('pycuda'))
+    monkeypatch.setattr(locate, 'load_library', lambda name: Library(FLAVORS['tensorrt'], fake))
+    monkeypatch.setattr(locate, 'find_gpu', lambda index: Gpu('Orin', 'sm_87'))
+    monkeypatch.setattr(backends, 'open_graph', open_plan)
+    return fake
+
+
+VEHICLE = BackendConfig(backend='tensorrt', network_size='416x256')
+
+
+def test_a_missing_plan_is_built_at_opening_judged_on_the_golden_pictures(vehicle, tmp_path):
+    told = []
+    watch = Watch(building=lambda path: told.append(path.name))
+    for _ in range(2):
+        with pytest.raises(EngineMismatchError, match='to be loaded: nanodet_g-416x256-fp16'):
+            open_backend(VEHICLE, 2, watch)
+    assert vehicle.builds == len(told) == 1
+    (plan,) = user_plans().glob('*.plan')
+    figures = inspect_plan(plan).manifest.agreement
+    assert figures['pictures'] == len(golden_pictures())
+    assert figures['found'] == 1.0
+    with pytest.raises(EngineMismatchError, match='to be loaded'):
+        open_backend(replace(VEHICLE, allow_build=False), 2)
+
+
+def test_a_vehicle_fails_at_once_with_the_command(vehicle):
+    with pytest.raises(EngineMismatchError, match=r'ped_engine build nanodet_g --size '
+                       r'416x256 --precision fp16 --batch 1,4,8 --flavor tensorrt$'):
+        open_backend(replace(VEHICLE, allow_build=False), 2)
+    assert vehicle.builds == 0
+
+
+def test_a_graph_that_lies_is_not_built_at_opening(vehicle, monkeypatch):
+    strict = dict.fromkeys(gate.TOLERANCES, replace(gate.TOLERANCES['fp16'], shift_px_p99=0.0))
+    monkeypatch.setattr(gate, 'TOLERANCES', strict)
+    with pytest.raises(ModelError, match=r'shift_px_p99 .* is above 0.*--keep-fp32'):
+        open_backend(VEHICLE, 1)
+    assert vehicle.builds == 0
+
+
+def test_nothing_is_built_for_a_machine_that_could_not_run_it(vehicle, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pycuda', None)
+    with pytest.raises(MissingExtraError, match='pycuda'):
+        open_backend(VEHICLE, 1)
+    assert vehicle.builds == 0
 
 
 def test_a_plan_of_another_size_is_refused(tmp_path):
@@ -152,7 +214,7 @@ def test_the_letterbox_of_the_gpu_needs_the_gpu(tmp_path):
 
 
 def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch):
-    monkeypatch.setitem(__import__('sys').modules, 'openvino', None)
+    monkeypatch.setitem(sys.modules, 'openvino', None)
     with pytest.raises(MissingExtraError, match=r'ped_perception\[openvino\]'):
         open_backend(BackendConfig(backend='openvino', precision='fp32'), 1)
 

@@ -24,10 +24,11 @@ import sys
 
 from fake_tensorrt import FakeTensorRt
 from ped_perception.core.errors import EngineMismatchError, MissingExtraError, ModelError
-from ped_perception.engine import ensure
-from ped_perception.engine.ensure import ensure_plan, find_plan, locate_plan, PlanRequest
+from ped_perception.engine import ensure, locate
+from ped_perception.engine.ensure import ensure_plan
 from ped_perception.engine.flavors import FLAVORS, Library, load_library
 from ped_perception.engine.gpu import Gpu
+from ped_perception.engine.locate import find_plan, locate_plan, PlanRequest
 from ped_perception.engine.manifest import Batches, inspect_plan, LoadedPlan, manifest_path
 from ped_perception.engine.plans import plan_lock, plan_problem
 import pytest
@@ -39,7 +40,8 @@ ORIN = Gpu('Orin', 'sm_87')
 BUILDER = """
 import os, sys
 from pathlib import Path
-from ped_perception.engine.ensure import ensure_plan, PlanRequest, Watch
+from ped_perception.engine.ensure import ensure_plan, Watch
+from ped_perception.engine.locate import PlanRequest
 
 def judge(reference, candidate, precision):
     print('judged', flush=True)
@@ -73,8 +75,9 @@ def model(tmp_path, monkeypatch):
 def vehicle(monkeypatch):
     """Give a TensorRT 10 on an Orin; its version and GPU may be changed."""
     fake = FakeTensorRt('10.3.0')
-    monkeypatch.setattr(ensure, 'load_library', lambda name: Library(FLAVORS['tensorrt'], fake))
-    monkeypatch.setattr(ensure, 'find_gpu', lambda: ORIN)
+    monkeypatch.setattr(locate, 'load_library', lambda name: Library(FLAVORS['tensorrt'], fake))
+    for module in (locate, ensure):
+        monkeypatch.setattr(module, 'find_gpu', lambda index=0: ORIN)
     return fake
 
 
@@ -146,7 +149,7 @@ def test_another_version_or_gpu_builds_anew(model, tmp_path, vehicle, judged, mo
     paths = [ensure_plan(request, judge)]
     vehicle.__version__ = '10.7.0'
     paths.append(ensure_plan(request, judge))
-    monkeypatch.setattr(ensure, 'find_gpu', lambda: Gpu('Orin Nano', 'sm_87'))
+    monkeypatch.setattr(locate, 'find_gpu', lambda index: Gpu('Orin Nano', 'sm_87'))
     paths.append(ensure_plan(request, judge))
     assert len(set(paths)) == vehicle.builds == 3
 

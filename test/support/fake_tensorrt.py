@@ -55,6 +55,7 @@ class _Config:
         'default_device_type',
         'flags',
         'limits',
+        'num_compute_capabilities',
         'profile',
         'profiling_verbosity',
         'progress_monitor',
@@ -63,6 +64,9 @@ class _Config:
     def __init__(self, fake):
         self._fake, self.limits, self.cache = fake, {}, None
         self.flags = {fake.BuilderFlag.TF32}     # as in TensorRT, unasked
+
+    def set_compute_capability(self, capability, index):
+        assert index < self.num_compute_capabilities
 
     def add_optimization_profile(self, profile):
         self.profile = profile
@@ -97,8 +101,9 @@ class FakeTensorRt:
     Stands for the module ``tensorrt``.
 
     Args:
-        version: '10.…' or '11.…'.
+        version: '10.…' or '11.…', or one of TensorRT-RTX.
         dla_cores: that the builder sees.
+        targets: compute capabilities that TensorRT-RTX builds for.
 
     Attributes:
         config: of the last build.
@@ -110,7 +115,7 @@ class FakeTensorRt:
 
     ILogger, IProgressMonitor = ILogger, IProgressMonitor
 
-    def __init__(self, version, dla_cores=0):
+    def __init__(self, version, dla_cores=0, targets=()):
         self.__version__ = version
         is_old = version.startswith('10.')
         self.BuilderFlag = enum.Enum('BuilderFlag', 'GPU_FALLBACK TF32 FP16 INT8' if is_old
@@ -122,6 +127,7 @@ class FakeTensorRt:
         self.MemoryPoolType = enum.Enum('MemoryPoolType', 'WORKSPACE')
         self.DeviceType = enum.Enum('DeviceType', 'GPU DLA')
         self.LayerInformationFormat = enum.Enum('LayerInformationFormat', 'JSON')
+        self.ComputeCapability = enum.Enum('ComputeCapability', ['NONE', 'CURRENT', *targets])
         self._dla_cores = dla_cores
         self.parser_errors, self.build_error, self.engine_layers = [], '', ['FP16', 'FP32']
         self.config = self.creation_flags = None
