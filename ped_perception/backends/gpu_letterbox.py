@@ -25,7 +25,6 @@ if nobody took care. nvcc is there wherever pycuda could be installed.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 import shutil
 import subprocess
@@ -34,7 +33,7 @@ import tempfile
 from ped_perception.core.errors import BackendError
 from ped_perception.core.types import View
 from ped_perception.core.views import PAD_GREY
-from ped_perception.engine.files import write_whole
+from ped_perception.engine.files import user_folder, write_whole
 
 SOURCE = Path(__file__).with_name('letterbox.cu')
 
@@ -126,9 +125,8 @@ def compile_kernels(capability: str, path: Path) -> None:
 
 
 def _kernels_path(capability: str) -> Path:
-    base = os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser()
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
-    return Path(base) / 'ped_perception' / 'kernels' / f'letterbox-{capability}-{digest}.cubin'
+    return user_folder('kernels') / f'letterbox-{capability}-{digest}.cubin'
 
 
 def _find_nvcc() -> Path | None:

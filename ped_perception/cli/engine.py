@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 import json
 from pathlib import Path
 import sys
@@ -31,13 +32,12 @@ from ped_perception.core.errors import ModelError, PedPerceptionError
 from ped_perception.engine.catalogue import (
     find_file,
     ImportOptions,
-    load_entries,
     ModelEntry,
-    resolve,
     size_hw_from_text,
     SourceModel,
 )
-from ped_perception.engine.models import cached_path, compile_graph, ImportReport
+from ped_perception.engine.models import cached_path, compile_graph, ImportReport, TypedGraphInfo
+from ped_perception.engine.names import check_name, is_packaged, known_models, remember, resolve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +74,7 @@ def _add_list(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    rows = [_model_row(entry) for entry in load_entries().values()]
+    rows = [_model_row(entry) for entry in known_models().values()]
     plans = plan_rows()
     if options.json:
         print(json.dumps(rows + plans, indent=2))
@@ -96,7 +96,7 @@ def _model_row(entry: ModelEntry) -> dict[str, Any]:
     path = find_file(entry)
     return {
         'name': entry.name, 'kind': 'model', 'title': entry.title,
-        'family': entry.options.family, 'path': str(path) if path else None,
+        'family': entry.family, 'path': str(path) if path else None,
         'shipped': entry.shipped, 'size': _size_text(entry.size_hw), 'licence': entry.licence,
         'prebuilt': [{'size': _size_text(row.size_hw), 'precision': row.precision,
                       'runtime': row.runtime, 'agreement': row.agreement}
@@ -114,12 +114,15 @@ def _add_import(commands: Any) -> None:
         'import', help='compile a model into one typed graph',
         description='Compiles a detector into one graph: uint8 BGR images in, pedestrian boxes '
                     'and scores out. What is not given comes from models.toml for known '
-                    'models, else from the family.')
+                    'models, else from the family. What is given is remembered under the '
+                    "model's name.")
     parser.add_argument('model', metavar='NAME|FILE', help='a known model or an ONNX file')
     parser.add_argument('--size', required=True, type=_size, metavar='WxH',
                         help='network input, as 640x384')
     parser.add_argument('-o', '--output', type=Path, metavar='FILE',
                         help="ONNX file to write (default: in the user's cache)")
+    parser.add_argument('--name', help='that the other commands and the node shall know it by '
+                                       '(default: of the file)')
     parser.add_argument('--family', help='model family (default: detected)')
     parser.add_argument('--class-index', type=int, metavar='I', help='class of the pedestrian')
     parser.add_argument('--class-count', type=int, metavar='C', help='classes of the model')
@@ -142,7 +145,12 @@ def _add_import(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
-    source = resolve(options.model)
+    source = resolve(options.model, remembered=False)
+    if options.name is not None:
+        source = replace(source, name=options.name)
+    is_own = not is_packaged(source)
+    if is_own:
+        check_name(source.name)
     wanted = ImportOptions(
         options.family, options.class_index, options.class_count, options.top_k,
         tuple(options.mean) if options.mean else None,
@@ -150,20 +158,25 @@ def _import(options: argparse.Namespace) -> int:
     output = options.output or cached_path(source, options.size, options.precision, wanted,
                                            runtime=options.runtime)
     if options.precision == 'int8':
-        return _import_int8(source, options, wanted, output)
-    report = compile_graph(source, options.size, options.precision, wanted, output)
-    print('\n'.join(_summary(report)))
+        lines, family = _import_int8(source, options, wanted, output)
+    else:
+        report = compile_graph(source, options.size, options.precision, wanted, output)
+        lines, family = _summary(report), report.family
+    if is_own:
+        is_same = remember(source, family, options.size, wanted.or_else(source.options))
+        lines.append(f'name       {source.name}{"" if is_same else ", no longer that of another"}')
+    print('\n'.join(lines))
     return 0
 
 
 def _import_int8(source: SourceModel, options: argparse.Namespace, wanted: ImportOptions,
-                 output: Path) -> int:
+                 output: Path) -> tuple[list[str], str]:
     if options.calibrate is None:
         raise ModelError('INT8 needs pictures to calibrate with: add --calibrate FOLDER, VIDEO '
                          'or RECORDING.')
-    print('\n'.join(import_int8(source, options.size, wanted, options.runtime,
-                                Pictures(options.calibrate, options.pictures), output)))
-    return 0
+    lines = import_int8(source, options.size, wanted, options.runtime,
+                        Pictures(options.calibrate, options.pictures), output)
+    return lines, TypedGraphInfo.from_file(output).family
 
 
 def _summary(report: ImportReport) -> list[str]:

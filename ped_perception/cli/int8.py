@@ -93,7 +93,7 @@ def import_int8(source: SourceModel, size_hw: tuple[int, int], wanted: ImportOpt
         MissingExtraError: a library is not installed.
     """
     from ped_perception.engine.quantize import quantize
-    reference = typed_graph(source.path, size_hw, options=wanted)
+    reference = typed_graph(source, size_hw, options=wanted)
     with tempfile.TemporaryDirectory() as folder:
         with tqdm(desc='calibrate', unit=' pictures', total=_share(pictures, False)) as bar:
             made = quantize(reference, pictures.read(judging=False), Path(folder) / 'int8.onnx',

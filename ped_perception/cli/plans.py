@@ -27,13 +27,14 @@ from typing import Any
 from ped_perception.backends import open_on_cpu
 from ped_perception.core.errors import ImageError, ModelError
 from ped_perception.engine.agreement import LabelledPicture
-from ped_perception.engine.catalogue import load_entries
 from ped_perception.engine.ensure import ensure_plan, Watch
 from ped_perception.engine.flavors import AUTO, FLAVORS
 from ped_perception.engine.gate import Gate
 from ped_perception.engine.golden import golden_pictures
 from ped_perception.engine.locate import PlanRequest, USUAL_BATCHES
 from ped_perception.engine.manifest import Batches, inspect_plan, LoadedPlan, Manifest
+from ped_perception.engine.models import TypedGraphInfo
+from ped_perception.engine.names import resolve, usual_size
 from ped_perception.engine.plans import built_plans, user_plans
 from ped_perception.sources import open_source
 from tqdm import tqdm
@@ -97,18 +98,23 @@ def request_from_options(options: argparse.Namespace) -> PlanRequest:
 
 def size_of(options: argparse.Namespace) -> tuple[int, int]:
     """
-    Give the network input asked for, else the model's usual one.
+    Give the network input asked for, else the model's usual one, else that of a typed graph.
 
     Raises:
-        ModelError: neither is known.
+        ModelError: none is known, or not even the model.
     """
     if options.size is not None:
         height, width = options.size
         return height, width
-    entry = load_entries().get(options.model)
-    if entry is None:
-        raise ModelError(f'The input size of {options.model} is not known; say it: --size WxH')
-    return entry.size_hw
+    size_hw = usual_size(options.model)
+    if size_hw is not None:
+        return size_hw
+    resolve(options.model)      # what is neither file nor name is told that
+    try:
+        return TypedGraphInfo.from_file(Path(options.model)).size_hw
+    except ModelError:
+        raise ModelError(f'The input size of {options.model} is not known; say it: '
+                         '--size WxH') from None
 
 
 def gate_from_options(options: argparse.Namespace) -> Gate:

@@ -31,7 +31,6 @@ from ped_perception.cli.plans import (
     size_of,
 )
 from ped_perception.core.errors import EngineMismatchError, PedPerceptionError
-from ped_perception.engine.catalogue import resolve
 from ped_perception.engine.golden import (
     expectation_from,
     Expected,
@@ -41,6 +40,7 @@ from ped_perception.engine.golden import (
 from ped_perception.engine.gpu import find_gpu
 from ped_perception.engine.manifest import inspect_plan, LoadedPlan, SUFFIX
 from ped_perception.engine.models import typed_graph
+from ped_perception.engine.names import resolve
 from ped_perception.engine.plans import built_plans, user_plans
 
 

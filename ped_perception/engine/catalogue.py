@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The models this package knows (``engines/models.toml``), found and checked."""
+"""The models that come with this package (``engines/models.toml``), found and checked."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Prebuilt:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model of models.toml."""
+    """One model of models.toml, or one that the user imported (``engine.names``)."""
 
     name: str
     title: str
@@ -106,6 +106,7 @@ class ModelEntry:
     options: ImportOptions
     measured: tuple[Measurement, ...]
     prebuilt: tuple[Prebuilt, ...] = ()
+    family: str = ''
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _entry(name: str, table: dict[str, Any]) -> ModelEntry:
         if not re.fullmatch(r'[0-9a-f]{64}', sha256):
             raise ValueError('sha256 must be 64 hexadecimal digits')
     return ModelEntry(name=name, size_hw=size_hw_from_text(table.pop('size')), options=options,
-                      measured=measured, prebuilt=prebuilt, **table)
+                      measured=measured, prebuilt=prebuilt, family=str(options.family), **table)
 
 
 def _triple(values: list[float]) -> tuple[float, float, float]:
@@ -194,33 +195,6 @@ def find_file(entry: ModelEntry | Prebuilt) -> Path | None:
     """Locate the file of a model or of a shipped graph, if it is there."""
     paths = (folder / entry.file for folder in engines_folders())
     return next((path for path in paths if path.is_file()), None)
-
-
-def resolve(name_or_path: str | Path) -> SourceModel:
-    """
-    Find a model by its name in models.toml or by its path.
-
-    Raises:
-        ModelError: unknown, missing (with how to get it), or damaged.
-    """
-    text = str(name_or_path)
-    entries = load_entries()
-    entry = entries.get(text)
-    if entry is not None:
-        path = find_file(entry)
-        if path is None:
-            raise ModelError(f'{entry.file} of model {text} is not there. {entry.how_to_get}')
-        _check_sha256(path, entry.sha256, entry.how_to_get)
-        return SourceModel(entry.name, path, entry.sha256, entry.options, entry.licence)
-    path = Path(text)
-    if not path.is_file():
-        raise ModelError(f'{text!r} is neither a file nor a known model; known are: '
-                         f'{", ".join(sorted(entries))}.')
-    sha256 = sha256_from_file(path)
-    for entry in entries.values():
-        if entry.sha256 == sha256:
-            return SourceModel(entry.name, path, sha256, entry.options, entry.licence)
-    return SourceModel(path.stem, path, sha256, ImportOptions())
 
 
 def find_prebuilt(name: str, size_hw: tuple[int, int], precision: str,
@@ -237,12 +211,18 @@ def find_prebuilt(name: str, size_hw: tuple[int, int], precision: str,
                 size_hw, precision, runtime):
             path = find_file(prebuilt)
             if path is not None:
-                _check_sha256(path, prebuilt.sha256, 'Install the package again.')
+                check_sha256(path, prebuilt.sha256, 'Install the package again.')
                 return path
     return None
 
 
-def _check_sha256(path: Path, expected: str, remedy: str) -> None:
+def check_sha256(path: Path, expected: str, remedy: str) -> None:
+    """
+    Check that a file is the one that is meant.
+
+    Raises:
+        ModelError: it is not; says what helps.
+    """
     sha256 = sha256_from_file(path)
     if sha256 != expected:
         raise ModelError(f'{path} is damaged: sha256 {sha256}, expected {expected}. {remedy}')

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Writing the files of the engine room: whole, or not at all."""
+"""The files of the engine room: where they are, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ import os
 from pathlib import Path
 
 from ped_perception.core.errors import ModelError
+
+
+def user_folder(name: str) -> Path:
+    """Give a folder of this package in the user's cache; it need not exist."""
+    base = os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser()
+    return Path(base) / 'ped_perception' / name
 
 
 def write_whole(path: Path, data: bytes) -> None:

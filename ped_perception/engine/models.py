@@ -26,7 +26,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Literal, TYPE_CHECKING, TypeAlias
 
@@ -36,11 +35,11 @@ from ped_perception.engine.catalogue import (
     find_prebuilt,
     ImportOptions,
     INDEX_FILE,
-    resolve,
     size_hw_from_text,
     SourceModel,
 )
-from ped_perception.engine.files import write_whole
+from ped_perception.engine.files import user_folder, write_whole
+from ped_perception.engine.names import NOTHING_SAID, resolve
 
 if TYPE_CHECKING:
     from ped_perception.engine.cut import Saving
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
 
 GraphPrecision: TypeAlias = Literal['fp32', 'fp16', 'int8']
 
-NOTHING_SAID = ImportOptions()
 COMPILER_FILES = ('cut.py', 'cut_rules.py', 'demand.py', 'folding.py', 'graph.py',
                   'importers/*.py', 'precision.py', 'quantize.py', 'shapes.py', 'structure.py',
                   'trunk.py')
@@ -106,7 +104,7 @@ class TypedGraphInfo:
         return cls.from_metadata(metadata, str(path))
 
 
-def typed_graph(name_or_path: str | Path, size_hw: tuple[int, int], *,
+def typed_graph(model: str | Path | SourceModel, size_hw: tuple[int, int], *,
                 precision: GraphPrecision = 'fp32', runtime: Runtime = 'cpu',
                 cache_dir: Path | None = None,
                 options: ImportOptions = NOTHING_SAID) -> Path:
@@ -117,7 +115,7 @@ def typed_graph(name_or_path: str | Path, size_hw: tuple[int, int], *,
     ``ped_engine import``, else the shipped one.
 
     Args:
-        name_or_path: name in models.toml, or an ONNX file.
+        model: name of a known model, an ONNX file, or what was found of either.
         size_hw: network input, pixels.
         precision: type of weights and activations.
         runtime: what will run an INT8 graph; the others run everywhere.
@@ -128,7 +126,7 @@ def typed_graph(name_or_path: str | Path, size_hw: tuple[int, int], *,
         ModelError: the model is unknown, damaged or cannot be imported, or there is no INT8
             graph of it; says how to make one.
     """
-    source = resolve(name_or_path)
+    source = model if isinstance(model, SourceModel) else resolve(model)
     path = cached_path(source, size_hw, precision, options, cache_dir, runtime)
     if path.is_file():
         return path
@@ -141,7 +139,7 @@ def typed_graph(name_or_path: str | Path, size_hw: tuple[int, int], *,
         size = f'{size_hw[1]}x{size_hw[0]}'
         raise ModelError(
             f'There is no INT8 graph of {source.name} at {size} for the runtime {runtime}. '
-            f'Make one of pictures as the camera takes them: ped_engine import {name_or_path} '
+            f'Make one of pictures as the camera takes them: ped_engine import {source.name} '
             f'--size {size} --precision int8 --runtime {runtime} --calibrate FOLDER')
     return shipped
 
@@ -170,7 +168,7 @@ def cached_path(source: SourceModel, size_hw: tuple[int, int], precision: GraphP
         request['runtime'] = runtime
         label = f'int8-{runtime}'
     key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-    folder = cache_dir if cache_dir is not None else _user_cache()
+    folder = cache_dir if cache_dir is not None else user_folder('graphs')
     return folder / f'{source.name}-{size_hw[1]}x{size_hw[0]}-{label}-{key[:16]}.onnx'
 
 
@@ -245,11 +243,6 @@ def _passed_through(source: SourceModel, size_hw: tuple[int, int], precision: Pr
                       has['std'], has['channel_order'], precision)
     return ImportReport(output, info.family, f'{typed.FAMILY}: {reason}', spec, Saving(),
                         info.top_k, len(model.graph.node))
-
-
-def _user_cache() -> Path:
-    base = os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser()
-    return Path(base) / 'ped_perception' / 'graphs'
 
 
 @lru_cache(maxsize=1)

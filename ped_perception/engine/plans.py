@@ -21,11 +21,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 import fcntl
 import glob
-import os
 from pathlib import Path
 
 from ped_perception.core.errors import ModelError
-from ped_perception.engine.files import write_whole
+from ped_perception.engine.files import user_folder, write_whole
 from ped_perception.engine.manifest import (
     inspect_plan,
     LoadedPlan,
@@ -38,8 +37,7 @@ from ped_perception.engine.manifest import (
 
 def user_plans() -> Path:
     """Give the folder of plans in the user's cache."""
-    base = os.environ.get('XDG_CACHE_HOME') or Path('~/.cache').expanduser()
-    return Path(base) / 'ped_perception' / 'plans'
+    return user_folder('plans')
 
 
 def built_plans(folder: Path, start: str = '') -> dict[Path, LoadedPlan | str]:

@@ -18,7 +18,9 @@ import json
 
 import onnx
 from ped_perception.cli.engine import main
-from ped_perception.engine.models import TypedGraphInfo
+from ped_perception.engine.files import user_folder
+from ped_perception.engine.models import typed_graph, TypedGraphInfo
+from ped_perception.engine.names import resolve, usual_size
 import pytest
 import tiny_families
 import tiny_models
@@ -68,6 +70,80 @@ def test_import_takes_everything_about_a_foreign_file_from_the_command_line(tmp_
     assert 'RGB, mean [1.0, 2.0, 3.0], std [4.0, 5.0, 6.0]' in said
     assert 'class      7 of 10' in said
     assert len(list((tmp_path / 'cache' / 'ped_perception' / 'graphs').glob('mine-*'))) == 1
+
+
+OPTIONS = {'mean': (1.0, 2.0, 3.0), 'std': (4.0, 5.0, 6.0), 'channel_order': 'rgb',
+           'class_index': 7, 'class_count': 10, 'family': 'nanodet'}
+
+
+def import_mine(path, *more):
+    """Import a file that needs to be told much."""
+    return main(['import', str(path), '--size', '96x64', '--family', 'nanodet', '--class-count',
+                 '10', '--class-index', '7', '--mean', '1', '2', '3', '--std', '4', '5', '6',
+                 '--channel-order', 'rgb', *more])
+
+
+def test_an_imported_model_has_a_name_and_what_was_said_is_not_forgotten(tmp_path, capsys):
+    path = tiny_models.nanodet(tmp_path / 'mine.onnx', classes=10)
+    assert import_mine(path) == 0
+    assert 'name       mine\n' in capsys.readouterr().out
+    for known_as in ('mine', path):
+        options = resolve(known_as).options
+        assert {key: getattr(options, key) for key in OPTIONS} == OPTIONS
+    # The graph that build and the node will take is the one that was made.
+    (graph,) = (tmp_path / 'cache' / 'ped_perception' / 'graphs').iterdir()
+    assert typed_graph('mine', (64, 96)) == typed_graph(path, (64, 96)) == graph
+    for command in ('inspect mine', f'inspect {path}', 'verify mine --precision fp32'):
+        assert main(command.split()) == 0, 'the size is known, too'
+    capsys.readouterr()
+    assert main(['list', '--json']) == 0
+    row = next(row for row in json.loads(capsys.readouterr().out) if row['name'] == 'mine')
+    assert (row['family'], row['size'], row['path']) == ('nanodet', '96x64', str(path))
+    assert main(['import', 'mine', '--size', '64x96']) == 0
+    assert resolve('mine').options.class_index == 7
+    assert usual_size('mine') == (96, 64)
+    # The file said anew begins anew.
+    assert main(['import', str(path), '--size', '96x64', '--family', 'nanodet', '--class-count',
+                 '10']) == 0
+    assert resolve('mine').options.class_index is None
+
+
+def test_a_name_stands_for_the_last_file_imported_and_says_so(tmp_path, capsys):
+    (tmp_path / 'other').mkdir()
+    first = tiny_models.nanodet(tmp_path / 'mine.onnx')
+    second = tiny_models.nanodet(tmp_path / 'other' / 'mine.onnx', bins=8)
+    for path in (first, first, second):
+        capsys.readouterr()
+        assert main(['import', str(path), '--size', '96x64']) == 0
+    assert 'name       mine, no longer that of another' in capsys.readouterr().out
+    assert resolve('mine').path == second
+    assert main(['import', str(first), '--size', '96x64', '--name', 'first']) == 0
+    assert resolve('first').path == first
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (lambda path: path.unlink(), 'is not there. Import it again: ped_engine import FILE'),
+    (lambda path: path.write_bytes(path.read_bytes() + b'?'), 'Import it again'),
+    (lambda path: (user_folder('models') / 'mine.json').write_text('{}'), 'Remove it')])
+def test_a_file_that_changed_behind_its_name_is_not_used(tmp_path, capsys, change, message):
+    path = tiny_models.nanodet(tmp_path / 'mine.onnx')
+    assert main(['import', str(path), '--size', '96x64']) == 0
+    change(path)
+    assert main(['inspect', 'mine', '--size', '96x64']) == 1
+    assert message in capsys.readouterr().err
+    assert resolve('nanodet_g').name == 'nanodet_g', 'others are not harmed'
+
+
+@pytest.mark.parametrize(('file', 'more', 'message'), [
+    ('nanodet_g.onnx', [], 'nanodet_g is a model of this package, and this file is another'),
+    ('my model.onnx', [], "'my model' cannot be the name"),
+    ('mine.onnx', ['--name', '../mine'], "'../mine' cannot be the name")])
+def test_a_name_that_would_mislead_is_refused(tmp_path, capsys, file, more, message):
+    path = tiny_models.nanodet(tmp_path / file)
+    assert main(['import', str(path), '--size', '96x64', *more]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / 'cache').exists()
+    assert main(['import', str(path), '--size', '96x64', '--name', 'good']) == 0
 
 
 def test_import_says_what_could_not_be_cut(tmp_path, capsys):

@@ -21,9 +21,13 @@ import shlex
 
 from ped_perception.cli.engine import main
 from ped_perception.core.errors import MissingExtraError
+from ped_perception.engine.catalogue import ImportOptions, sha256_from_file
 from ped_perception.engine.flavors import load_library
+from ped_perception.engine.manifest import inspect_plan
+from ped_perception.engine.models import typed_graph
 from ped_perception.engine.plans import user_plans
 import pytest
+import tiny_models
 
 
 @pytest.fixture(autouse=True)
@@ -74,13 +78,29 @@ def test_a_plan_is_built_listed_verified_and_found_out_when_damaged(rtx, capsys)
     assert 'is damaged' in capsys.readouterr().out
 
 
+def test_an_imported_model_goes_all_the_way_by_its_name(rtx, tmp_path, capsys):
+    path = tiny_models.nanodet(tmp_path / 'my_net.onnx')
+    assert main(['import', str(path), '--size', '96x64', '--channel-order', 'rgb']) == 0
+    assert main(['build', 'my_net', '--precision', 'fp16', '--batch', '1,2,4', '--flavor',
+                 'tensorrt_rtx', '--target', 'sm_86']) == 0
+    (plan,) = user_plans().glob('my_net-96x64-*.plan')
+    graph = typed_graph(path, (64, 96), precision='fp16', options=ImportOptions(
+        channel_order='rgb'))
+    assert inspect_plan(plan).manifest.recipe.graph_sha256 == sha256_from_file(graph)
+    capsys.readouterr()
+    assert main(['inspect', 'my_net', '--device', 'orin-agx', '--budget-memory', '512MiB']) == 0
+    assert main(['verify', 'my_net']) == 0
+    assert str(plan) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
     ('build nanodet_g --flavor tensorrt_rtx --target sm_87', 'cannot build for sm_87'),
     ('build nanodet_g --precision int8 --flavor tensorrt_rtx --target sm_86',
      'ped_engine import nanodet_g --size 640x384 --precision int8 --runtime tensorrt'),
     ('build nanodet_g --size 96x64 --flavor tensorrt_rtx --target sm_86 --keep-fp32 no/layer',
      "no layer 'no/layer'"),
-    ('build missing.onnx --target sm_86', 'say it: --size'),
+    ('build missing.onnx --target sm_86', 'neither a file nor a known model'),
+    (f'build {__file__} --target sm_86', 'say it: --size'),
     ('verify missing.plan', 'missing.plan.json does not exist'),
 ])
 def test_a_failure_is_one_line_that_says_what_to_do(rtx, capsys, arguments, message):

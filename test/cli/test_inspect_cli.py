@@ -133,9 +133,10 @@ def test_half_the_efficiency_takes_twice_the_time(capsys):
 def test_a_file_may_be_a_model_or_a_typed_graph(tmp_path, capsys):
     model = tiny_models.nanodet(tmp_path / 'mine.onnx')
     graph = tmp_path / 'typed.onnx'
-    assert main(['import', str(model), '--size', '96x64', '-o', str(graph)]) == 0
     assert main(['inspect', str(model)]) == 1
     assert '--size WxH' in capsys.readouterr().err
+    assert main(['import', str(model), '--size', '96x64', '-o', str(graph)]) == 0
+    capsys.readouterr()
     assert main(['inspect', str(model), '--size', '96x64', '--precision', 'fp32', '--json']) == 0
     from_model = json.loads(capsys.readouterr().out)
     assert main(['inspect', str(graph), '--json']) == 0

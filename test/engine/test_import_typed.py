@@ -20,9 +20,10 @@ from importing import SPEC
 import numpy as np
 import onnx
 from ped_perception.core.errors import ModelError
-from ped_perception.engine.catalogue import ImportOptions, resolve
+from ped_perception.engine.catalogue import ImportOptions
 from ped_perception.engine.importers import detect_family
 from ped_perception.engine.models import compile_graph, TypedGraphInfo
+from ped_perception.engine.names import resolve
 from ped_perception.engine.trunk import Trunk
 import pytest
 import tiny_families

@@ -16,6 +16,7 @@
 
 from dataclasses import replace
 import hashlib
+import os
 from pathlib import Path
 import shutil
 import subprocess
@@ -28,10 +29,10 @@ from ped_perception.engine.catalogue import (
     ENGINES_VARIABLE,
     ImportOptions,
     load_entries,
-    resolve,
     size_hw_from_text,
 )
 from ped_perception.engine.models import compile_graph, typed_graph, TypedGraphInfo
+from ped_perception.engine.names import resolve
 import pytest
 import tiny_models
 
@@ -152,7 +153,7 @@ def test_nothing_is_left_when_the_disk_refuses(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(models.os, 'fsync', refuse)
+    monkeypatch.setattr(os, 'fsync', refuse)
     with pytest.raises(ModelError, match='No space left'):
         typed_graph('nanodet_g', SIZE, cache_dir=tmp_path / 'cache')
     assert list((tmp_path / 'cache').iterdir()) == []

@@ -28,10 +28,10 @@ from ped_perception.engine.catalogue import ENGINES_VARIABLE, ImportOptions, loa
 from ped_perception.engine.models import (
     cached_path,
     has_int8,
-    resolve,
     typed_graph,
     TypedGraphInfo,
 )
+from ped_perception.engine.names import resolve
 from ped_perception.engine.quantize import calibration_inputs, last_convolutions, quantize
 import pytest
 import tiny_models
