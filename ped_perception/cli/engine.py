@@ -36,7 +36,13 @@ from ped_perception.engine.catalogue import (
     size_hw_from_text,
     SourceModel,
 )
-from ped_perception.engine.models import cached_path, compile_graph, ImportReport, TypedGraphInfo
+from ped_perception.engine.models import (
+    cached_path,
+    compile_graph,
+    ImportReport,
+    stale_int8,
+    TypedGraphInfo,
+)
 from ped_perception.engine.names import check_name, is_packaged, known_models, remember, resolve
 
 
@@ -176,6 +182,9 @@ def _import_int8(source: SourceModel, options: argparse.Namespace, wanted: Impor
                          'or RECORDING.')
     lines = import_int8(source, options.size, wanted, options.runtime,
                         Pictures(options.calibrate, options.pictures), output)
+    if options.output is None:
+        for stale in stale_int8(output):
+            stale.unlink(missing_ok=True)
     return lines, TypedGraphInfo.from_file(output).family
 
 

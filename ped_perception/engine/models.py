@@ -24,10 +24,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+import glob
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal, TYPE_CHECKING, TypeAlias
+from typing import Any, Literal, TYPE_CHECKING, TypeAlias
 
 from ped_perception import __version__
 from ped_perception.core.errors import import_extra, ModelError
@@ -133,43 +134,66 @@ def typed_graph(model: str | Path | SourceModel, size_hw: tuple[int, int], *,
     if precision != 'int8':
         compile_graph(source, size_hw, precision, options, path)
         return path
+    command = (f'ped_engine import {source.name} --size {size_hw[1]}x{size_hw[0]} --precision '
+               f'int8 --runtime {runtime} --calibrate FOLDER')
+    for stale in stale_int8(path):
+        raise ModelError(
+            f'{stale} was made by another version of this package, whose graphs may differ. Make '
+            f'it anew, of the same pictures: {command}; or remove it to go without it.')
     shipped = (find_prebuilt(source.name, size_hw, precision, runtime)
                if options == NOTHING_SAID else None)
     if shipped is None:
-        size = f'{size_hw[1]}x{size_hw[0]}'
         raise ModelError(
-            f'There is no INT8 graph of {source.name} at {size} for the runtime {runtime}. '
-            f'Make one of pictures as the camera takes them: ped_engine import {source.name} '
-            f'--size {size} --precision int8 --runtime {runtime} --calibrate FOLDER')
+            f'There is no INT8 graph of {source.name} at {size_hw[1]}x{size_hw[0]} for the '
+            f'runtime {runtime}. Make one of pictures as the camera takes them: {command}')
     return shipped
 
 
 def has_int8(name_or_path: str | Path, size_hw: tuple[int, int], runtime: Runtime) -> bool:
     """
-    Tell whether ``typed_graph`` can give an INT8 graph without making one.
+    Tell whether there is an INT8 graph for ``typed_graph`` to give.
+
+    One that another version made counts: ``typed_graph`` refuses it, so that nobody drives on
+    with another precision after an update without knowing.
 
     Raises:
         ModelError: the model is unknown, or a file of it is damaged.
     """
     source = resolve(name_or_path)
-    return (cached_path(source, size_hw, 'int8', NOTHING_SAID, runtime=runtime).is_file()
+    path = cached_path(source, size_hw, 'int8', NOTHING_SAID, runtime=runtime)
+    return (path.is_file() or bool(stale_int8(path))
             or find_prebuilt(source.name, size_hw, 'int8', runtime) is not None)
+
+
+def stale_int8(path: Path) -> list[Path]:
+    """Find INT8 graphs that other versions made in the place of one, see ``cached_path``."""
+    start = path.stem.rpartition('-')[0]
+    return sorted(other for other in path.parent.glob(f'{glob.escape(start)}-*{path.suffix}')
+                  if other != path)
 
 
 def cached_path(source: SourceModel, size_hw: tuple[int, int], precision: GraphPrecision,
                 options: ImportOptions, cache_dir: Path | None = None,
                 runtime: Runtime = 'cpu') -> Path:
-    """Say where a typed graph is kept: the name covers all that decides its content."""
+    """
+    Say where a typed graph is kept: the name covers all that decides its content.
+
+    What another version compiled is simply compiled again. An INT8 graph cannot be: its name
+    ends with the version of the compiler, so that it is found and refused.
+    """
+    compiler = {'version': __version__, 'compiler': _compiler_digest()}
     request = {'source': source.sha256, 'size_hw': size_hw, 'precision': precision,
-               'options': asdict(options.or_else(source.options)),
-               'version': __version__, 'compiler': _compiler_digest()}
-    label: str = precision
+               'options': asdict(options.or_else(source.options))}
     if precision == 'int8':
-        request['runtime'] = runtime
-        label = f'int8-{runtime}'
-    key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+        label = f'int8-{runtime}-{_key(request)}-{_key(compiler)[:8]}'
+    else:
+        label = f'{precision}-{_key({**request, **compiler})}'
     folder = cache_dir if cache_dir is not None else user_folder('graphs')
-    return folder / f'{source.name}-{size_hw[1]}x{size_hw[0]}-{label}-{key[:16]}.onnx'
+    return folder / f'{source.name}-{size_hw[1]}x{size_hw[0]}-{label}.onnx'
+
+
+def _key(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Precision,

@@ -20,7 +20,9 @@ import cv2
 import numpy as np
 from ped_perception.cli.engine import main
 from ped_perception.cli.int8 import Pictures
-from ped_perception.engine.models import TypedGraphInfo
+from ped_perception.engine.catalogue import ImportOptions
+from ped_perception.engine.models import cached_path, stale_int8, TypedGraphInfo
+from ped_perception.engine.names import resolve
 import pytest
 
 CLIP = Path(__file__).parents[2] / 'demo' / 'pets_street.mp4'
@@ -40,9 +42,14 @@ def write_noise(folder, count):
 
 
 def test_a_graph_that_agrees_is_written_with_its_figures(tmp_path, capsys):
-    output = tmp_path / 'int8.onnx'
-    assert main(['import', 'nanodet_g', '--size', '640x384', '--precision', 'int8', '-o',
-                 str(output), '--calibrate', str(CLIP), '--pictures', '12']) == 0
+    output = cached_path(resolve('nanodet_g'), (384, 640), 'int8', ImportOptions())
+    stale = output.with_name(f'{output.stem[:-8]}01234567.onnx')
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    assert stale_int8(output) == [stale]
+    assert main(['import', 'nanodet_g', '--size', '640x384', '--precision', 'int8',
+                 '--calibrate', str(CLIP), '--pictures', '12']) == 0
+    assert stale_int8(output) == []
     captured = capsys.readouterr()
     for part in ('31 convolutions for cpu, 3 heads in float32',
                  'calibrated 9 pictures, 27 network inputs, minmax', 'on 3 pictures: ',

@@ -24,6 +24,7 @@ import onnx
 from onnx import numpy_helper, TensorProto
 from ped_perception.core.errors import ConfigError, ModelError
 from ped_perception.core.views import specs_from_texts
+from ped_perception.engine import models
 from ped_perception.engine.catalogue import ENGINES_VARIABLE, ImportOptions, load_entries
 from ped_perception.engine.models import (
     cached_path,
@@ -216,6 +217,26 @@ def test_the_graph_of_the_user_counts_before_the_shipped_one(engines):
     signed = cached_path(resolve('nanodet_g'), (384, 640), 'int8', ImportOptions(),
                          runtime='tensorrt')
     assert signed != own, 'a file for one runtime is never taken for another'
+
+
+def test_a_graph_of_the_user_that_another_version_made_is_neither_used_nor_forgotten(
+        engines, monkeypatch):
+    own = cached_path(resolve('nanodet_g'), (384, 640), 'int8', ImportOptions())
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b'made by the user')
+    monkeypatch.setattr(models, '_compiler_digest', lambda: 'of the next version')
+    assert has_int8('nanodet_g', (384, 640), 'cpu')
+    # The shipped one would be there, but is not the one this user chose.
+    with pytest.raises(ModelError, match=f'{own.name} was made by another version.*ped_engine '
+                       'import nanodet_g --size 640x384 --precision int8 --runtime cpu'):
+        typed_graph('nanodet_g', (384, 640), precision='int8')
+    # It stands in the way of nothing else.
+    assert not has_int8('nanodet_g', (256, 416), 'cpu')
+    for arguments in ({'runtime': 'tensorrt'}, {'options': ImportOptions(top_k=9)}):
+        with pytest.raises(ModelError, match='There is no INT8 graph'):
+            typed_graph('nanodet_g', (384, 640), precision='int8', **arguments)
+    own.unlink()
+    assert typed_graph('nanodet_g', (384, 640), precision='int8').parent == engines
 
 
 def test_a_damaged_shipped_graph_is_refused(engines):
