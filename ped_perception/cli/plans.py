@@ -25,7 +25,8 @@ import sys
 from typing import Any
 
 from ped_perception.backends import open_on_cpu
-from ped_perception.core.errors import ImageError, ModelError
+from ped_perception.backends.gpu_letterbox import ensure_kernels
+from ped_perception.core.errors import BackendError, ImageError, ModelError
 from ped_perception.engine.agreement import LabelledPicture
 from ped_perception.engine.ensure import ensure_plan, Watch
 from ped_perception.engine.flavors import AUTO, FLAVORS
@@ -49,7 +50,8 @@ def add_build(commands: Any, size: Any) -> None:
         'build', help='build the TensorRT plan of a model',
         description='Builds a plan for this GPU, or with TensorRT-RTX for others, checks its '
                     'precision against float32 on pictures, and writes it with a manifest. Does '
-                    'nothing if a good one is there.')
+                    'nothing if a good one is there. Where nvcc is, the letterbox of the GPU '
+                    'is compiled, too.')
     parser.add_argument('model', metavar='NAME|FILE', help='a known model or an ONNX file')
     add_plan_options(parser, size)
     parser.add_argument('--flavor', choices=(AUTO, *FLAVORS), default=AUTO,
@@ -193,7 +195,16 @@ def _build(options: argparse.Namespace) -> int:
         raise ModelError(f'{loaded}. Something else changes this folder; try again.')
     size = f'{loaded.manifest.plan_bytes / MEGABYTE:.2f} MB'
     print('\n'.join([*manifest_lines(loaded.manifest), f'plan       {path} ({size})']))
+    print('\n'.join(map(_letterbox_line, loaded.manifest.recipe.capabilities)))
     return 0
+
+
+def _letterbox_line(capability: str) -> str:
+    """Compile the letterbox for a GPU that the plan is for; without it the plan works as well."""
+    try:
+        return f'letterbox  {ensure_kernels(capability, allow_build=True)}'
+    except BackendError as error:
+        return f'letterbox  not compiled for {capability}, so preprocess must be cpu: {error}'
 
 
 @contextmanager

@@ -17,8 +17,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 
+from ped_perception.backends import gpu_letterbox
+from ped_perception.backends.gpu_letterbox import ensure_kernels
 from ped_perception.cli.engine import main
 from ped_perception.core.errors import MissingExtraError
 from ped_perception.engine.catalogue import ImportOptions, sha256_from_file
@@ -91,6 +94,27 @@ def test_an_imported_model_goes_all_the_way_by_its_name(rtx, tmp_path, capsys):
     assert main(['inspect', 'my_net', '--device', 'orin-agx', '--budget-memory', '512MiB']) == 0
     assert main(['verify', 'my_net']) == 0
     assert str(plan) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('has_nvcc', [True, False])
+def test_build_compiles_the_letterbox_or_says_that_it_did_not(
+        rtx, tmp_path, monkeypatch, capsys, has_nvcc):
+    nvcc = tmp_path / 'nvcc'
+    nvcc.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done; echo binary > "$2"\n')
+    nvcc.chmod(0o755 if has_nvcc else 0o644)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}' if has_nvcc else '')
+    monkeypatch.setattr(gpu_letterbox, 'USUAL_NVCC', tmp_path / 'none')
+    model = tiny_models.nanodet(tmp_path / 'tiny.onnx')
+    assert main(['build', str(model), '--size', '96x64', '--precision', 'fp32', '--flavor',
+                 'tensorrt_rtx', '--target', 'sm_89', 'sm_86']) == 0
+    said = [line for line in capsys.readouterr().out.splitlines()
+            if line.startswith('letterbox')]
+    if has_nvcc:
+        assert [line.split()[-1] for line in said] == [
+            str(ensure_kernels(target, allow_build=False)) for target in ('sm_86', 'sm_89')]
+    else:
+        assert len(said) == 2
+        assert 'not compiled for sm_86, so preprocess must be cpu' in said[0]
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
