@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from pathlib import Path
 import tempfile
-from types import TracebackType
 from typing import Any
 
 from ped_perception.backends.config import BackendConfig
+from ped_perception.backends.cpu_backend import CpuBackend
 from ped_perception.backends.graph_io import (
     allocate_batch,
     check_count,
@@ -31,15 +31,14 @@ from ped_perception.backends.graph_io import (
 )
 from ped_perception.core.errors import BackendError, import_extra
 from ped_perception.core.pipeline import BackendInfo
-from ped_perception.core.types import Candidates, Uint8Array, View
-from ped_perception.core.views import write_view
+from ped_perception.core.types import Candidates
 
 _DTYPES = {'tensor(uint8)': 'uint8', 'tensor(float)': 'float32'}
 _INTEGER_CONVOLUTIONS = (b'QLinearConv', b'ConvInteger')
 _FLOAT_CONVOLUTIONS = (b'Conv', b'FusedConv')
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeBackend(CpuBackend):
     """Runs a typed graph in float32 with ONNX Runtime's CPU provider."""
 
     def __init__(self, graph: Path, config: BackendConfig, max_batch: int) -> None:
@@ -69,24 +68,10 @@ class OnnxRuntimeBackend:
             graph,
             {i.name: (_DTYPES.get(i.type, i.type), i.shape) for i in self._session.get_inputs()},
             {o.name: (_DTYPES.get(o.type, o.type), o.shape) for o in self._session.get_outputs()})
-        self._batch_nhw3 = allocate_batch(max_batch, shape.network_hw)
-        self._info = BackendInfo(
+        super().__init__(BackendInfo(
             'onnxruntime', config.model, precision, shape.network_hw, max_batch, shape.top_k,
-            f'CPU, {config.threads or "all"} threads, ONNX Runtime {ort.__version__}')
-
-    @property
-    def info(self) -> BackendInfo:
-        """What runs here."""
-        return self._info
-
-    @property
-    def batch_nhw3(self) -> Uint8Array:
-        """The batch buffer, uint8[max_batch, h, w, 3] BGR, writable."""
-        return self._batch_nhw3
-
-    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
-        """Write a view of a picture into a slot; see ``core.pipeline.Backend``."""
-        write_view(image_hw3, view, self._batch_nhw3[slot])
+            f'CPU, {config.threads or "all"} threads, ONNX Runtime {ort.__version__}'),
+            allocate_batch(max_batch, shape.network_hw))
 
     def infer(self, count: int) -> Candidates:
         """Run the first ``count`` slots; see ``core.pipeline.Backend``."""
@@ -103,15 +88,6 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """Release the session; closing twice is harmless."""
         self._session = None
-
-    def __enter__(self) -> OnnxRuntimeBackend:
-        """Give itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Close."""
-        self.close()
 
 
 def _precision(ort: Any, graph: Path, session: Any) -> str:

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from ped_perception.backends.config import BackendConfig
+from ped_perception.backends.cpu_backend import CpuBackend
 from ped_perception.backends.graph_io import (
     allocate_batch,
     check_count,
@@ -33,14 +33,13 @@ from ped_perception.backends.graph_io import (
 )
 from ped_perception.core.errors import BackendError, import_extra
 from ped_perception.core.pipeline import BackendInfo
-from ped_perception.core.types import Candidates, Uint8Array, View
-from ped_perception.core.views import write_view
+from ped_perception.core.types import Candidates
 
 _DTYPES = {'u8': 'uint8', 'f32': 'float32'}
 _PRECISIONS = {'f32': 'fp32', 'f16': 'fp16', 'bf16': 'bf16', 'i8': 'int8', 'u8': 'int8'}
 
 
-class OpenVinoBackend:
+class OpenVinoBackend(CpuBackend):
     """Runs a typed graph with OpenVINO's CPU plugin, in float32 or bfloat16."""
 
     def __init__(self, graph: Path, config: BackendConfig, max_batch: int) -> None:
@@ -63,28 +62,13 @@ class OpenVinoBackend:
             raise BackendError(f'OpenVINO cannot load {graph}: {error}. '
                                f'Make it anew with: ped_engine import') from error
         threads = compiled.get_property('INFERENCE_NUM_THREADS')
-        self._batch_nhw3 = allocate_batch(max_batch, shape.network_hw)
+        super().__init__(BackendInfo(
+            'openvino', config.model, _precision(compiled), shape.network_hw, max_batch,
+            shape.top_k, f'CPU, {threads} threads, OpenVINO {ov.get_version().split("-")[0]}'),
+            allocate_batch(max_batch, shape.network_hw))
         self._boxes_nk4 = np.zeros((max_batch, shape.top_k, 4), np.float32)
         self._scores_nk = np.zeros((max_batch, shape.top_k), np.float32)
         self._requests = [self._bound_request(ov, compiled, slot) for slot in range(max_batch)]
-        self._info = BackendInfo(
-            'openvino', config.model, _precision(compiled), shape.network_hw, max_batch,
-            shape.top_k,
-            f'CPU, {threads} threads, OpenVINO {ov.get_version().split("-")[0]}')
-
-    @property
-    def info(self) -> BackendInfo:
-        """What runs here."""
-        return self._info
-
-    @property
-    def batch_nhw3(self) -> Uint8Array:
-        """The batch buffer, uint8[max_batch, h, w, 3] BGR, writable."""
-        return self._batch_nhw3
-
-    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
-        """Write a view of a picture into a slot; see ``core.pipeline.Backend``."""
-        write_view(image_hw3, view, self._batch_nhw3[slot])
 
     def infer(self, count: int) -> Candidates:
         """Run the first ``count`` slots; see ``core.pipeline.Backend``."""
@@ -109,15 +93,6 @@ class OpenVinoBackend:
     def close(self) -> None:
         """Release the network; closing twice is harmless."""
         self._requests = []
-
-    def __enter__(self) -> OpenVinoBackend:
-        """Give itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Close."""
-        self.close()
 
 
 def _io(ports: Any) -> dict[str, tuple[str, Shape]]:

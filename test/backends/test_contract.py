@@ -74,15 +74,10 @@ def config(request, tmp_path_factory):
         yield BackendConfig(**settings)
 
 
-def opened(config, max_batch):
-    """Open a backend; float32 needs no judge, so that a plan may be built where there is none."""
-    return open_backend(config, max_batch, judge=lambda *_: {})
-
-
 @pytest.fixture(scope='module')
 def backend(config):
     """Open each backend once, with three slots."""
-    with opened(config, 3) as loaded:
+    with open_backend(config, 3) as loaded:
         yield loaded
 
 
@@ -157,7 +152,7 @@ def test_backends_agree_with_the_reference(backend, street_hw3, request):
 
 
 def test_closing_is_final_and_twice_is_harmless(config):
-    loaded = opened(config, 1)
+    loaded = open_backend(config, 1)
     loaded.close()
     loaded.close()
     with pytest.raises(BackendError, match='closed'):
@@ -168,7 +163,7 @@ def test_it_opens_and_runs_in_a_thread_of_its_own(config, street_hw3):
     results = []
 
     def run():
-        with opened(config, 1) as loaded:
+        with open_backend(config, 1) as loaded:
             fill(loaded, street_hw3, [0])
             results.append(loaded.infer(1).scores_nk[0, 0])
 
