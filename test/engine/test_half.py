@@ -226,16 +226,14 @@ def test_the_damage_of_each_layer_is_measured_alone(tmp_path):
 
 # -- on labelled pictures -----------------------------------------------------------------------
 
-PICTURES = 20
-
-
-def test_float16_keeps_average_precision_on_coco(graphs, shared_data, tmp_path):
+@pytest.mark.parametrize('count', [20, pytest.param(None, marks=pytest.mark.slow)])
+def test_float16_keeps_average_precision_on_coco(graphs, shared_data, tmp_path, count):
     _, full, half = graphs
     folder = shared_data / 'coco200'
     coco = COCO(str(folder / 'instances.json'))
     people = {row['image_id'] for row in coco.anns.values()}
     chosen = [row for row in coco.imgs.values()
-              if row['split'] == 'val2017' and row['id'] in people][:PICTURES]
+              if row['split'] == 'val2017' and row['id'] in people][:count]
     emulated = tmp_path / 'emulated.onnx'
     emulated.write_bytes(half_emulation(onnx.load(half)).SerializeToString())
     precisions = [coco_ap(coco, chosen, folder / 'images', path) for path in (full, emulated)]

@@ -233,8 +233,8 @@ def test_memory_is_near_what_tensorrt_rtx_asks_for(graphs, minimum, batch):
         pytest.skip(str(error))
     graph = graphs['fp16']
     recipe = Recipe('nanodet_g', hashlib.sha256(graph.read_bytes()).hexdigest(), 'fp16', SIZE_HW,
-                    Batches(minimum, (minimum + batch) // 2, batch), 'tensorrt_rtx', library.version, None,
-                    ('sm_86',))
+                    Batches(minimum, (minimum + batch) // 2, batch), 'tensorrt_rtx',
+                    library.version, None, ('sm_86',))
     memory = build_plan(library, graph, recipe).memory
     inspection = inspect_graph(graph, batch)
     assert inspection.activation_bytes + inspection.scratch_bytes == pytest.approx(
