@@ -19,10 +19,9 @@ from __future__ import annotations
 import re
 
 from docs import PARAMETERS, parameters_page
-from ped_perception.backends import BackendConfig
 from ped_perception.core.config import config_from_mapping, specs_of
-from ped_perception.core.pipeline import DetectorConfig
-from ped_perception.ros.config import CameraConfig, NodeConfig
+from ped_perception.ros.config import CameraConfig
+from ped_perception.ros.settings import PREFIXES
 import yaml
 
 
@@ -36,9 +35,11 @@ def test_the_shipped_parameter_file_is_accepted(root):
     cameras = {name: values.pop(name) for name in values['cameras']}
     for config in cameras.values():
         config_from_mapping(CameraConfig, config)
-    for config_type in (NodeConfig, BackendConfig, DetectorConfig):
-        known = {spec.name for spec in specs_of(config_type)}
-        config_from_mapping(config_type, {k: values.pop(k) for k in list(values) if k in known})
+    for config_type, prefix in PREFIXES.values():
+        given = values.pop(prefix[:-1], {}) if prefix else {
+            spec.name: values.pop(spec.name) for spec in specs_of(config_type)
+            if spec.name in values}
+        config_from_mapping(config_type, given)
     assert not values, 'parameters that no part of the node has'
 
 

@@ -18,11 +18,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ped_perception.backends.config import BackendConfig
 from ped_perception.core.config import ParamSpec, specs_of
-from ped_perception.core.pipeline import DetectorConfig
 from ped_perception.ros.camera_config import CameraPlayerConfig
-from ped_perception.ros.config import CameraConfig, NodeConfig
+from ped_perception.ros.config import CameraConfig
+from ped_perception.ros.settings import PREFIXES
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = ROOT / 'doc' / 'parameters.md'
@@ -36,20 +35,34 @@ with the reason. Those marked *run time* can be changed while the node runs (`ro
 """
 
 SECTIONS = (
-    ('ped_detector', 'What the node as a whole does.', '', NodeConfig),
-    ('ped_detector: each camera', 'Prefixed by the name of the camera and a dot.', 'NAME.',
-     CameraConfig),
-    ('ped_detector: the network', 'Which network, and what runs it how.', '', BackendConfig),
-    ('ped_detector: pictures to pedestrians', 'What is done before and after the network.', '',
-     DetectorConfig),
     ('ped_camera', 'The player of recordings.', '', CameraPlayerConfig),
 )
+
+# Title and text for each configuration of the node.
+DETECTOR_SECTIONS = {
+    'node': ('the node', 'What the node as a whole does.'),
+    'cameras': ('each camera', 'Prefixed by the name of the camera and a dot.'),
+    'backend': ('the network', 'Which network, and what runs it how.'),
+    'detector': ('pictures to detections', 'What is done before and after the network.'),
+    'age': ('age', 'Which pictures are too old, or of another time.'),
+    'health': ('health', 'When which state is told on `~/health`; see planner.md.'),
+    'output': ('people around the vehicle', 'How they are published.'),
+    'recovery': ('failures', 'What is done when the inference fails.'),
+    'tracker': ('tracking', 'Following people from picture to picture.'),
+    'ground': ('positions', 'From boxes to the ground.'),
+    'ground_filter': ('people of all cameras', 'Filtered, joined, and given ids.'),
+    'image_monitor': ('image monitor', 'When a picture is useless.'),
+    'horizon': ('the view `horizon`', 'Whom the band of far pedestrians must show.'),
+}
 
 
 def parameters_page() -> str:
     """Give the parameter reference as Markdown."""
     parts = [INTRODUCTION]
-    for title, text, prefix, config_type in SECTIONS:
+    types = {**PREFIXES, 'cameras': (CameraConfig, 'NAME.')}
+    detector = [(f'ped_detector: {title}', text, types[name][1], types[name][0])
+                for name, (title, text) in DETECTOR_SECTIONS.items()]
+    for title, text, prefix, config_type in (*detector, *SECTIONS):
         parts.append(f'\n## {title}\n\n{text}\n\n'
                      '| parameter | type | default | allowed | meaning |\n|---|---|---|---|---|\n')
         parts += [_row(prefix, spec) for spec in specs_of(config_type)]

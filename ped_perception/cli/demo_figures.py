@@ -29,7 +29,7 @@ from ped_perception.cli.demo_nodes import DemoSettings
 from ped_perception.cli.demo_run import count_in, DemoRun
 from ped_perception.evaluation.machine import machine_description, versions
 
-STAGES = ('receive', 'views', 'infer', 'postprocess', 'publish')
+STAGES = ('receive', 'decode', 'views', 'infer', 'postprocess', 'track', 'publish')
 
 
 def figures_from_run(run: DemoRun, settings: DemoSettings) -> dict[str, Any]:

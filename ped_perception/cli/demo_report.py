@@ -37,8 +37,8 @@ from ped_perception.evaluation.report import (
 )
 
 _STAGE_TEXTS = {
-    'receive': 'receive', 'views': 'views', 'infer': 'network', 'postprocess': 'post-processing',
-    'publish': 'publish'}
+    'receive': 'receive', 'decode': 'decode', 'views': 'views', 'infer': 'network',
+    'postprocess': 'post-processing', 'track': 'following', 'publish': 'publish'}
 
 
 def report_from_figures(figures: Mapping[str, Any], run: DemoRun,

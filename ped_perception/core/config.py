@@ -61,7 +61,7 @@ class ParamSpec:
     unit: str = ''
     minimum: float | None = None
     maximum: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
     dynamic: bool = False
 
     @property
@@ -86,7 +86,7 @@ class ParamSpec:
         for element in elements:
             if self.choices and element not in self.choices:
                 raise ConfigError(f'Parameter {full_name} is {element!r}; '
-                                  f'choose one of: {", ".join(self.choices)}.')
+                                  f'choose one of: {", ".join(map(str, self.choices))}.')
             if isinstance(element, (int, float)) and not isinstance(element, bool):
                 self._check_range(element, full_name)
         return converted
@@ -102,7 +102,7 @@ class ParamSpec:
 
 
 def param(default: Value, description: str, *, unit: str = '', minimum: float | None = None,
-          maximum: float | None = None, choices: tuple[str, ...] = (),
+          maximum: float | None = None, choices: tuple[str | int, ...] = (),
           dynamic: bool = False) -> Any:
     """Declare one parameter as a dataclass field; see :class:`ParamSpec` for the arguments."""
     return field(default=default, metadata={_KEY: {

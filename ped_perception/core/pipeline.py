@@ -186,6 +186,10 @@ class Pipeline:
         """What runs the network."""
         return self._backend.info
 
+    def take_backend(self, backend: Backend) -> None:
+        """Go on with another backend for the same network; the old one is not touched."""
+        self._backend = backend
+
     @property
     def config(self) -> DetectorConfig:
         """What is done with a picture now."""

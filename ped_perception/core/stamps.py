@@ -27,6 +27,8 @@ import enum
 from ped_perception.core.config import param
 
 NS = 1e-9
+# Further away than this, stamps were not made by a clock that is merely wrong.
+_OTHER_BASE_S = 600.0
 
 
 class StampVerdict(enum.Enum):
@@ -104,3 +106,26 @@ class StampGuard:
             self.jumps += step_s < 0
         self._last_ns = stamp_ns
         return StampVerdict.FINE
+
+
+def stamp_problem(verdict: StampVerdict, stamp_ns: int, now_ns: int, config: AgeConfig) -> str:
+    """Say what is wrong with a stamp, and what to do about it; empty for a fine one."""
+    age_s = (now_ns - stamp_ns) * NS
+    if verdict is StampVerdict.FUTURE and now_ns == 0:
+        return ('use_sim_time is set, but no time has come on /clock: start the simulator or the '
+                'bag with its clock, or set use_sim_time to false')
+    if verdict in (StampVerdict.TOO_OLD, StampVerdict.FUTURE) and abs(age_s) > _OTHER_BASE_S:
+        return (f'the stamps are in another time base: {stamp_ns * NS:.3f} s, while it is '
+                f'{now_ns * NS:.3f} s here. A recording needs use_sim_time and its clock, a '
+                f'driver must stamp with ROS time; max_frame_age_s 0 takes any stamp')
+    return {
+        StampVerdict.FINE: '',
+        StampVerdict.TOO_OLD: f'the picture is {age_s:.3f} s old, more than max_frame_age_s '
+                              f'({config.max_frame_age_s:g} s)',
+        StampVerdict.FUTURE: f'the stamp is {-age_s:.3f} s in the future: synchronise the clocks '
+                             f'of the camera and of this computer (PTP, NTP)',
+        StampVerdict.REPEATED: 'the stamp does not change from picture to picture: the driver or '
+                               'a duplicate publisher repeats it',
+        StampVerdict.DISORDERED: 'the picture is older than the one before: are there two '
+                                 'publishers on the topic?',
+    }[verdict]

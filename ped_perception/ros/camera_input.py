@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The subscription of one camera: raw or compressed, whichever is published."""
+"""The subscriptions of one camera: whatever is published, with whatever QoS it is offered."""
 
 from __future__ import annotations
 
@@ -20,58 +20,135 @@ from collections.abc import Callable
 from typing import Any
 
 from ped_perception.ros.config import CameraConfig
-from ped_perception.ros.qos import image_subscription_qos
+from ped_perception.ros.qos import image_subscription_qos, matching_qos
+from ped_perception.ros.silence import SilenceFacts
+from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import qos_policy_name_from_kind, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 _TYPES = {'raw': Image, 'compressed': CompressedImage}
+_TYPE_NAMES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
 
 
 class CameraInput:
     """
-    Follows what is published of one camera.
+    Follows what is published of one camera; for the executor's thread.
 
     With transport 'auto' nothing is subscribed until a publisher is there, so that pictures in
-    the other form are never received for nothing.
+    the other form are never received for nothing. The QoS is that of the publishers; when they
+    change, the subscription is made anew.
     """
 
     def __init__(self, node: Node, camera: str, config: CameraConfig,
-                 on_message: Callable[[str, Any], None]) -> None:
+                 on_message: Callable[[str, Any], None],
+                 on_info: Callable[[CameraInfo], None]) -> None:
         """
         Subscribe, or wait for a publisher.
 
         Args:
             node: that subscribes.
             camera: its name.
-            config: topic and transport.
-            on_message: called with the camera's name and each message.
+            config: topics and transport.
+            on_message: called with the camera's name and each picture.
+            on_info: called with each CameraInfo.
         """
         self._node = node
         self._camera = camera
         self._on_message = on_message
+        self._on_info = on_info
         raw_topic = config.image_topic or f'{camera}/image_raw'
-        self._topics = {'raw': raw_topic, 'compressed': f'{raw_topic}/compressed'}
+        self._topics = {'raw': node.resolve_topic_name(raw_topic),
+                        'compressed': node.resolve_topic_name(f'{raw_topic}/compressed')}
+        self._info_topic = node.resolve_topic_name(
+            config.info_topic or _beside(raw_topic, 'camera_info'))
+        self._choice = config.transport
         self._subscription: Any = None
+        self._qos = image_subscription_qos()
+        self._info: Any = None
+        self._info_qos = image_subscription_qos()
         self.transport = ''
-        if config.transport != 'auto':
-            self._subscribe(config.transport)
+        self.incompatible = ''
+        self.follow()
 
     def follow(self) -> None:
         """Subscribe to what is published now; call from time to time."""
-        published = [transport for transport, topic in self._topics.items()
-                     if self._node.count_publishers(topic)]
-        if published and not self.transport:
-            self._subscribe(published[0])
+        transport = self._published()
+        if transport:
+            topic = self._topics[transport]
+            qos = matching_qos(self._offered(topic), image_subscription_qos())
+            if transport != self.transport or qos != self._qos:
+                self._subscribe(transport, qos)
+        info_qos = matching_qos(self._offered(self._info_topic), image_subscription_qos())
+        if self._info is None or info_qos != self._info_qos:
+            self._subscribe_info(info_qos)
+
+    def facts(self) -> SilenceFacts:
+        """Say what can be known about why no picture comes."""
+        seen = dict(self._node.get_topic_names_and_types())
+        asked = [self._topics[transport] for transport in self._asked]
+        return SilenceFacts(
+            camera=self._camera,
+            topics=tuple(asked),
+            wrong_types={topic: kind for transport in self._asked
+                         for topic in [self._topics[transport]] for kind in seen.get(topic, [])
+                         if kind != _TYPE_NAMES[transport] and self._node.count_publishers(topic)},
+            publishers=tuple(dict.fromkeys(
+                f'{info.node_namespace.rstrip("/")}/{info.node_name}' for topic in asked
+                for info in self._node.get_publishers_info_by_topic(topic))),
+            incompatible=self.incompatible,
+            image_topics=tuple(sorted(
+                topic for topic, types in seen.items()
+                if set(types) & set(_TYPE_NAMES.values()) and self._node.count_publishers(topic)
+                and not topic.startswith(self._node.resolve_topic_name('~/')))))
 
     def close(self) -> None:
         """Unsubscribe."""
+        for subscription in (self._subscription, self._info):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+        self._subscription, self._info, self.transport = None, None, ''
+
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        return ('raw', 'compressed') if self._choice == 'auto' else (self._choice,)
+
+    def _published(self) -> str:
+        """Name the transport to take: the one taken already while it is published."""
+        published = [transport for transport in self._asked
+                     if any(info.topic_type == _TYPE_NAMES[transport] for info in
+                            self._node.get_publishers_info_by_topic(self._topics[transport]))]
+        if self.transport in published:
+            return self.transport
+        if published:
+            return published[0]
+        return self.transport or (self._choice if self._choice != 'auto' else '')
+
+    def _offered(self, topic: str) -> list[QoSProfile]:
+        return [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
+
+    def _subscribe(self, transport: str, qos: QoSProfile) -> None:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
-            self._subscription = None
-            self.transport = ''
-
-    def _subscribe(self, transport: str) -> None:
-        self.transport = transport
+        self.transport, self._qos, self.incompatible = transport, qos, ''
         self._subscription = self._node.create_subscription(
             _TYPES[transport], self._topics[transport],
-            lambda message: self._on_message(self._camera, message), image_subscription_qos())
+            lambda message: self._on_message(self._camera, message), qos,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible))
+
+    def _subscribe_info(self, qos: QoSProfile) -> None:
+        if self._info is not None:
+            self._node.destroy_subscription(self._info)
+        self._info_qos = qos
+        self._info = self._node.create_subscription(
+            CameraInfo, self._info_topic, self._on_info, qos)
+
+    def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
+        # follow() subscribes anew with the publishers' QoS; until then, this is the reason.
+        self.incompatible = qos_policy_name_from_kind(event.last_policy_kind)
+
+
+def _beside(topic: str, name: str) -> str:
+    """Name the neighbour of a topic, as image_transport does."""
+    parent, slash, _ = topic.rpartition('/')
+    return f'{parent}{slash}{name}'

@@ -12,55 +12,32 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the node publishes for one camera, and what it knows of it."""
+"""What the node publishes for one camera."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ped_perception.core.draw import draw_detections
-from ped_perception.core.stats import RateMeter, RollingWindow
-from ped_perception.core.types import Detections, Frame
+from ped_perception.core.types import Detections, Frame, Int64Array
 from ped_perception.ros.convert import compressed_image_from_bgr, DetectionsFiller, image_from_bgr
 from ped_perception.ros.qos import image_publisher_qos, results_qos
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
-STAGES = ('receive', 'views', 'infer', 'postprocess', 'publish')
-
-
-class CameraStats:
-    """Counts and times of one camera since the node was activated."""
-
-    def __init__(self) -> None:
-        """Begin at zero."""
-        self.received = 0
-        self.processed = 0
-        self.replaced = 0
-        self.bad = 0
-        self.reduced = 0
-        self.detections = 0
-        self.last_problem = ''
-        self.rate = RateMeter()
-        self.latency_ms = RollingWindow()
-        self.stage_ms = {stage: RollingWindow() for stage in STAGES}
-
-    @property
-    def dropped(self) -> int:
-        """Pictures received but not looked at: replaced by newer ones, or not usable."""
-        return self.replaced + self.bad
-
 
 class CameraOutput:
     """Publishers of one camera; used by the inference thread only."""
 
-    def __init__(self, node: LifecycleNode, camera: str, quality: int) -> None:
+    def __init__(self, node: LifecycleNode, camera: str, quality: Callable[[], int]) -> None:
         """
         Create the publishers.
 
         Args:
             node: that publishes; its name becomes part of the topics.
             camera: its name.
-            quality: of annotated JPEG pictures, 1..100.
+            quality: gives that of annotated JPEG pictures, 1..100.
         """
         self._quality = quality
         self._filler = DetectionsFiller()
@@ -73,9 +50,20 @@ class CameraOutput:
         self._publishers = (self._detections, self._annotated, self._annotated_jpeg)
         self._node = node
 
-    def publish(self, detections: Detections) -> None:
-        """Publish the pedestrians of one picture, also when there are none."""
-        self._detections.publish(self._filler.fill(detections))
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody subscribes to what is published for this camera."""
+        return any(publisher.get_subscription_count() for publisher in self._publishers)
+
+    def publish(self, detections: Detections, ids_n: Int64Array) -> None:
+        """
+        Publish the pedestrians of one picture, also when there are none.
+
+        Args:
+            detections: in pixels of the camera's picture.
+            ids_n: int64[>= N], of the track of each, negative for none.
+        """
+        self._detections.publish(self._filler.fill(detections, ids_n))
 
     def publish_annotated(self, frame: Frame, detections: Detections) -> None:
         """Publish the picture with boxes to those who subscribed; draws nothing for nobody."""
@@ -89,7 +77,7 @@ class CameraOutput:
                 image_from_bgr(image_hw3, frame.stamp_ns, frame.frame_id))
         if wants_jpeg:
             self._annotated_jpeg.publish(compressed_image_from_bgr(
-                image_hw3, frame.stamp_ns, frame.frame_id, self._quality))
+                image_hw3, frame.stamp_ns, frame.frame_id, self._quality()))
 
     def close(self) -> None:
         """Destroy the publishers."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Parameters of the detector node, apart from those of the pipeline and the backend."""
+"""Parameters of the detector node, apart from those of the network and of ``core``."""
 
 from __future__ import annotations
 
@@ -34,10 +34,28 @@ class NodeConfig:
         'start where they are not found: known does so for models whose answer is shipped, '
         'required refuses other models, off trusts the network.',
         choices=('known', 'required', 'off'))
+    lazy: bool = param(
+        True, 'Do not look at the pictures of a camera while nobody subscribes to its results; '
+        '~/health goes on.', dynamic=True)
+    step_budget_s: float = param(
+        0.15, 'Under overload, so many cameras are looked at together that the inference takes '
+        'no longer than this; the others are next.', unit='s', minimum=0.001, maximum=10.0,
+        dynamic=True)
+    base_frame: str = param(
+        'base_link', 'Frame of the vehicle that positions on the ground are given in.')
+    tf_tolerance_s: float = param(
+        0.1, 'A moving transform may be this much older than the picture.', unit='s',
+        minimum=0.0, maximum=10.0)
+    odometry_topic: str = param(
+        '', 'Topic of nav_msgs/Odometry with the velocity of base_frame; empty for none: '
+        'velocities of people are then relative to the vehicle.')
+    odometry_timeout_s: float = param(
+        0.5, 'Odometry older than this against the picture does not count.', unit='s',
+        minimum=0.01, maximum=10.0)
     diagnostics_period_s: float = param(
         1.0, 'Time between two messages on /diagnostics.', unit='s', minimum=0.1, maximum=60.0)
     annotated_quality: int = param(
-        80, 'JPEG quality of the annotated pictures.', minimum=1, maximum=100)
+        80, 'JPEG quality of the annotated pictures.', minimum=1, maximum=100, dynamic=True)
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,33 @@ class CameraConfig:
     image_topic: str = param(
         '', 'Topic of the raw pictures; the JPEG ones are expected on <topic>/compressed. Empty '
         'means <camera>/image_raw.')
+    info_topic: str = param(
+        '', 'Topic of the CameraInfo; empty means camera_info beside the image topic.')
     transport: str = param(
         'auto', 'Which pictures to receive; auto takes what is published, raw before compressed.',
         choices=('auto', 'raw', 'compressed'))
+    priority: float = param(
+        1.0, 'Under overload a camera of priority 2 is looked at twice as often as one of 1.',
+        minimum=0.1, maximum=10.0, dynamic=True)
+    target_rate_hz: float = param(
+        0.0, 'Pictures looked at in a second at most; 0 for all that come.', unit='Hz',
+        minimum=0.0, maximum=1000.0, dynamic=True)
+    expected_rate_hz: float = param(
+        0.0, 'Rate of the camera, from which its silence is judged; 0 measures it.', unit='Hz',
+        minimum=0.0, maximum=1000.0)
+    rotation_deg: int = param(
+        0, 'Turn the pictures clockwise by this, so that people stand upright in them.',
+        unit='deg', choices=(0, 90, 180, 270))
+    views: tuple[str, ...] = param(
+        (), 'Views of this camera, as in the parameter views; empty means those.', dynamic=True)
+    roi: tuple[float, ...] = param(
+        (0.0, 0.0, 1.0, 1.0), 'Part of the upright picture that is looked at: left, top, right, '
+        'bottom as fractions.', minimum=0.0, maximum=1.0, dynamic=True)
+    rectified: bool = param(
+        False, 'The pictures are rectified: P of the CameraInfo describes them, not K and D.')
+    mounting_xyz_m: tuple[float, ...] = param(
+        (), 'Position of the camera in base_frame; empty takes the mounting from TF.', unit='m')
+    mounting_rpy_deg: tuple[float, ...] = param(
+        (0.0, 0.0, 0.0), 'Roll, pitch and yaw of the camera where mounting_xyz_m is given: zero '
+        'looks straight ahead, a positive pitch looks down, a positive yaw to the left.',
+        unit='deg')

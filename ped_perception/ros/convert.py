@@ -37,7 +37,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithP
 
 from ..core.encodings import bgr_from_compressed, bgr_from_raw, raw_from_bgr
 from ..core.errors import import_extra
-from ..core.types import Detections, Float64Array, Frame, Uint8Array
+from ..core.types import Detections, Float64Array, Frame, Int64Array, Uint8Array
 from ..sources.frames import Calibration, CompressedPicture, RawPicture
 
 CLASS_ID = 'pedestrian'
@@ -101,11 +101,13 @@ class DetectionsFiller:
         self._message = Detection2DArray()
         self._kept: list[Detection2D] = []
 
-    def fill(self, detections: Detections) -> Detection2DArray:
+    def fill(self, detections: Detections, ids_n: Int64Array | None = None) -> Detection2DArray:
         """
         Give the message of one picture, with header and all, also for no detections.
 
-        Boxes are in pixels of the source picture. ``id`` is empty: nothing is tracked yet.
+        Args:
+            detections: boxes in pixels of the source picture.
+            ids_n: int64[>= N], of the track of each, negative for none: ``id`` is then empty.
         """
         header = header_from_stamp(detections.stamp_ns, detections.frame_id)
         while len(self._kept) < len(detections):
@@ -114,10 +116,12 @@ class DetectionsFiller:
         sizes_n2 = detections.boxes_n4[:, 2:] - detections.boxes_n4[:, :2]
         used = self._kept[:len(detections)]
         # Plain floats at once: reading single numbers out of arrays is slow.
+        ids = [-1] * len(used) if ids_n is None else ids_n[:len(used)].tolist()
         rows = zip(used, centres_n2.tolist(), sizes_n2.tolist(), detections.scores_n.tolist(),
-                   strict=True)
-        for detection, (x, y), (size_x, size_y), score in rows:
+                   ids, strict=True)
+        for detection, (x, y), (size_x, size_y), score, track_id in rows:
             detection.header = header
+            detection.id = str(track_id) if track_id >= 0 else ''
             detection.results[0].hypothesis.score = score
             position = detection.bbox.center.position
             position.x = x

@@ -15,8 +15,10 @@
 """
 The detector node: pictures of N cameras in, pedestrians out.
 
-Callbacks of the executor's thread store the newest picture of each camera; one inference thread
-decodes, detects and publishes (``ros.worker``). All arithmetic is in ``core``.
+Three threads. The executor's owns the node: its callbacks store the newest picture of each
+camera. The inference thread (``ros.lookout``) does the work. The health thread
+(``ros.health``) tells how far the answers can be trusted, whatever the other two do. All
+arithmetic is in ``core``.
 """
 
 from __future__ import annotations
@@ -25,46 +27,49 @@ from collections.abc import Callable, Sequence
 import time
 from typing import Any
 
-import cv2
 from diagnostic_msgs.msg import DiagnosticArray
-from ped_perception.backends import BackendConfig, open_backend
-from ped_perception.core.errors import BackendError, ConfigError, ImageError, PedPerceptionError
-from ped_perception.core.overload import ViewBudget
-from ped_perception.core.pipeline import Backend, DetectorConfig, Pipeline, StageTimes
-from ped_perception.core.types import Detections, Frame
-from ped_perception.core.views import specs_from_texts
+from ped_perception.backends import open_backend
+from ped_perception.core.errors import ConfigError, PedPerceptionError
+from ped_perception.core.health import CameraFacts, NodeFacts
+from ped_perception.core.image_monitor import ImageMonitor
+from ped_perception.core.schedule import RateLimit
+from ped_perception.core.stamps import StampGuard
 from ped_perception.engine.golden import run_golden, shipped_expectation
 from ped_perception.ros import diagnostics
+from ped_perception.ros.camera_geometry import CameraGeometry
 from ped_perception.ros.camera_input import CameraInput
-from ped_perception.ros.camera_output import CameraOutput, CameraStats
-from ped_perception.ros.config import CameraConfig, NodeConfig
-from ped_perception.ros.convert import frame_from_compressed_image, frame_from_image
-from ped_perception.ros.params import changed, declare_and_read, refusal, refuse_unknown
+from ped_perception.ros.camera_output import CameraOutput
+from ped_perception.ros.camera_stats import CameraStats, Drop
+from ped_perception.ros.ground_output import GroundOutput
+from ped_perception.ros.health import HealthReporter
+from ped_perception.ros.lookout import Camera, Lookout
+from ped_perception.ros.params import refusal
 from ped_perception.ros.qos import results_qos
 from ped_perception.ros.running import ManagedNode, run_node
-from ped_perception.ros.worker import Arrival, explain, Taken, Worker
+from ped_perception.ros.settings import read_settings
+from ped_perception.ros.silence import silence_reason
+from ped_perception.ros.surroundings import Surroundings
+from ped_perception.ros.worker import Arrival, explain, Worker
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import JumpThreshold, TimeJump
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import SetBool
 
-# How often the inputs look for publishers of another transport.
+# How often the inputs look for publishers, and how often silence is looked into.
 FOLLOW_PERIOD_S = 0.5
 
-# A problem that comes with every picture is logged once in this time.
-LOG_PERIOD_S = 5.0
+# A reason for silence that stays is logged again after this time.
+SILENCE_LOG_PERIOD_S = 30.0
 
 
 class DetectorNode(ManagedNode):
-    """
-    Managed node: configure loads the network, activate starts to look, cleanup frees all.
-
-    The executor's thread owns the node; the inference thread decodes, detects and publishes.
-    """
+    """Managed node: configure loads the network, activate starts to look, cleanup frees all."""
 
     def __init__(self, **node_options: Any) -> None:
         """
-        Declare the parameters.
+        Declare the parameters and begin to publish ``~/health``.
 
         Args:
             **node_options: of rclpy's Node.
@@ -73,91 +78,131 @@ class DetectorNode(ManagedNode):
             ConfigError: a parameter is unknown, of the wrong type or out of range.
         """
         super().__init__('ped_detector', **node_options)
-        self._node_config = declare_and_read(self, NodeConfig)
-        self._backend_config = declare_and_read(self, BackendConfig)
-        self._detector_config = declare_and_read(self, DetectorConfig)
-        self._camera_configs = {
-            camera: declare_and_read(self, CameraConfig, f'{camera}.')
-            for camera in self._node_config.cameras}
-        refuse_unknown(self)
-        self.autostart = self._node_config.autostart
+        self._settings = read_settings(self)
+        self.autostart = self._settings.node.autostart
         self.add_on_set_parameters_callback(self._on_parameters)
+        self._state = 'unconfigured'
+        self._enabled = True
+        self._death = ''
         self._worker: Worker | None = None
-        self._pipeline: Pipeline | None = None
-        self._backend: Backend | None = None
-        self._stats: dict[str, CameraStats] = {}
-        self._outputs: dict[str, CameraOutput] = {}
-        self._inputs: list[CameraInput] = []
+        self._lookout: Lookout | None = None
+        self._cameras: dict[str, Camera] = {}
+        self._inputs: dict[str, CameraInput] = {}
         self._timers: list[Any] = []
-        self._budget = ViewBudget()
+        self._silence_logged: dict[str, tuple[str, float]] = {}
         self._meter = diagnostics.ProcessMeter()
+        self.create_service(SetBool, '~/enable', self._on_enable)
+        # What was seen before the clock was set belongs to another time.
+        self._jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
+                          on_clock_change=True), post_callback=self._on_time_jump)
+        self._health = HealthReporter(
+            self, self._settings.health, self._facts, self._health_values)
+
+    def destroy_node(self) -> None:
+        """Stop telling of health and destroy the node."""
+        self._health.stop()
+        super().destroy_node()
 
     # --- transitions -------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network in the inference thread and create the publishers."""
-        result = self._guarded('configure', self._configure)
-        if result != TransitionCallbackReturn.SUCCESS:
-            self._free()
-        return result
+        return self._transition('configure', self._configure, 'inactive', self._free)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start to look."""
-        if self._guarded('activate', self._activate) != TransitionCallbackReturn.SUCCESS:
-            return TransitionCallbackReturn.FAILURE
+        """Test the network and start to look."""
+        result = self._transition('activate', self._activate, 'active', self._stop_looking)
+        if result != TransitionCallbackReturn.SUCCESS:
+            return result
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop looking; the network stays loaded."""
         self._stop_looking()
+        self._state = 'inactive'
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything that configuring made."""
-        self._free()
-        return TransitionCallbackReturn.SUCCESS
+        return self._transition('clean up', self._free, 'unconfigured', lambda: None)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, so that the node can be configured again."""
+        self._stop_looking()
+        return self._transition('recover', self._free, 'unconfigured', lambda: None)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, from any state."""
         self._stop_looking()
-        self._free()
-        return TransitionCallbackReturn.SUCCESS
+        return self._transition('shut down', self._free, 'finalized', lambda: None)
 
-    def _guarded(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
+    def _transition(self, what: str, action: Callable[[], None], state: str,
+                    undo: Callable[[], None]) -> TransitionCallbackReturn:
         # rclpy swallows exceptions of transitions without a word.
         try:
             action()
         except Exception as error:  # noqa: BLE001
             self.get_logger().error(f'Cannot {what}: {explain(error)}')
+            undo()
             return TransitionCallbackReturn.FAILURE
+        self._state = state
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        cameras = self._node_config.cameras
-        if not cameras or len(set(cameras)) != len(cameras):
-            raise ConfigError(f'Parameter cameras must name each camera once, not {cameras}.')
-        self._stats = {camera: CameraStats() for camera in cameras}
-        self._outputs = {
-            camera: CameraOutput(self, camera, self._node_config.annotated_quality)
-            for camera in cameras}
+        config, names = self._settings.node, self._settings.node.cameras
+        if not names or len(set(names)) != len(names):
+            raise ConfigError(f'Parameter cameras must name each camera once, not {names}.')
+        slots = self._settings.slots()
+        self._surroundings = Surroundings(self, config)
+        self._ground = GroundOutput(self, config.base_frame, self._settings.output)
+        self._cameras = {name: self._make_camera(name) for name in names}
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', results_qos())
-        worker = Worker(self._open_pipeline, self._process, self._on_worker_death)
-        worker.start()
-        self._worker = worker
-        info = self._loaded().info
+        self._lookout = Lookout(
+            self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,
+            self._ground, lambda: open_backend(self._settings.backend, slots),
+            self.get_clock(), self.get_logger())
+        self._worker = Worker(self._lookout, self._on_worker_death)
+        self._worker.start()
+        info = self._lookout.info
+        assert info is not None
         self.get_logger().info(
             f'{info.model} {info.network_hw[1]}x{info.network_hw[0]} {info.precision} loaded: '
             f'{info.device}, up to {info.max_batch} views at once')
 
+    def _make_camera(self, name: str) -> Camera:
+        config, settings = self._settings.cameras[name], self._settings
+        return Camera(
+            name, config, CameraStats(),
+            CameraOutput(self, name, lambda: self._settings.node.annotated_quality),
+            CameraGeometry(config, self._surroundings.buffer, settings.node.base_frame,
+                           settings.node.tf_tolerance_s, settings.horizon,
+                           settings.ground.ground_z_m),
+            StampGuard(), ImageMonitor(settings.image_monitor), RateLimit())
+
     def _activate(self) -> None:
         self._test_network()
-        self._inputs = [CameraInput(self, camera, config, self._on_image)
-                        for camera, config in self._camera_configs.items()]
-        self._follow()
-        self._reported = dict.fromkeys(self._stats, 0)
+        self._surroundings.listen(to_transforms=any(
+            camera.geometry.needs_transforms for camera in self._cameras.values()))
+        if self._enabled:
+            self._open_inputs()
+        self._activated_s = time.monotonic()
+        self._reported = {name: camera.stats.processed for name, camera in self._cameras.items()}
         self._timers = [
             self.create_timer(FOLLOW_PERIOD_S, self._follow),
-            self.create_timer(self._node_config.diagnostics_period_s, self._report)]
+            self.create_timer(self._settings.node.diagnostics_period_s, self._report)]
+
+    def _open_inputs(self) -> None:
+        self._inputs = {
+            name: CameraInput(self, name, camera.config, self._on_image, camera.geometry.take)
+            for name, camera in self._cameras.items()}
+
+    def _close_inputs(self) -> None:
+        for camera_input in self._inputs.values():
+            camera_input.close()
+        self._inputs = {}
+        if self._worker is not None:
+            self._worker.slots.clear()
 
     def _test_network(self) -> None:
         """
@@ -166,15 +211,18 @@ class DetectorNode(ManagedNode):
         Raises:
             PedPerceptionError: they are not found, or must be known and are not.
         """
-        mode, worker, backend = self._node_config.self_test, self._worker, self._backend
-        if mode == 'off' or worker is None or backend is None:
+        mode, worker, lookout = self._settings.node.self_test, self._worker, self._lookout
+        if mode == 'off' or worker is None or lookout is None or lookout.info is None:
             return
-        model, network_hw = self._backend_config.model, backend.info.network_hw
+        model, network_hw = self._settings.backend.model, lookout.info.network_hw
         if mode == 'known' and shipped_expectation(model, network_hw) is None:
             self.get_logger().warning(
                 f'No self-test: what {model} must find at {network_hw[1]}x{network_hw[0]} is not '
                 f'shipped. Verify it once with: ped_engine verify {model}')
             return
+        backend = lookout.backend
+        if backend is None:
+            raise PedPerceptionError('The network is not loaded; clean up and configure again.')
         report = worker.call(lambda: run_golden(backend, model))
         report.refuse()
         self.get_logger().info(f'Self-test passed: {report}')
@@ -182,138 +230,148 @@ class DetectorNode(ManagedNode):
     def _stop_looking(self) -> None:
         for timer in self._timers:
             self.destroy_timer(timer)
-        for camera_input in self._inputs:
-            camera_input.close()
-        self._timers, self._inputs = [], []
+        self._timers = []
+        self._close_inputs()
+        if self._lookout is not None:
+            self._surroundings.close()
 
     def _free(self) -> None:
         if self._worker is not None:
-            self._worker.stop()
-            self._report()
-        for output in self._outputs.values():
-            output.close()
-        self._worker, self._pipeline, self._backend, self._outputs = None, None, None, {}
-
-    def _loaded(self) -> Pipeline:
-        if self._pipeline is None:
-            raise PedPerceptionError('The node is not configured; trigger configure first.')
-        return self._pipeline
+            worker, self._worker = self._worker, None
+            if self._lookout is not None and self._lookout.info is not None:
+                self._report()
+            worker.stop()
+        if self._lookout is not None:
+            self._ground.close()
+            self.destroy_publisher(self._diagnostics)
+        for camera in self._cameras.values():
+            camera.output.close()
+        self._lookout, self._cameras = None, {}
 
     # --- the executor's thread ---------------------------------------------------------------
 
-    def _on_image(self, camera: str, message: Any) -> None:
-        stats = self._stats[camera]
-        stats.received += 1
-        if self._worker is not None and self._worker.slots.put(
-                Arrival(camera, message, time.monotonic())):
-            stats.replaced += 1
+    def _on_image(self, name: str, message: Any) -> None:
+        camera, now_s = self._cameras[name], time.monotonic()
+        camera.stats.arrived(now_s)
+        if self._worker is None:
+            return
+        if not self._is_wanted(camera):
+            camera.stats.dropped(Drop.IDLE)
+        elif not camera.rate_limit.lets_through(now_s, camera.config.target_rate_hz):
+            camera.stats.dropped(Drop.RATE)
+        elif self._worker.slots.put(Arrival(name, message, now_s)):
+            camera.stats.dropped(Drop.REPLACED)
+
+    def _is_wanted(self, camera: Camera) -> bool:
+        return (not self._settings.node.lazy or camera.output.is_wanted
+                or self._ground.is_wanted)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response,
+                   ) -> SetBool.Response:
+        """Answer ``~/enable``: stop listening to cameras, or begin again."""
+        if request.data != self._enabled:
+            self._enabled = request.data
+            if self._state == 'active':
+                (self._open_inputs if self._enabled else self._close_inputs)()
+        response.success = True
+        response.message = ('looking' if self._enabled and self._state == 'active' else
+                            f'enabled, but the node is {self._state}' if self._enabled else
+                            'not looking; ~/health says BLIND')
+        return response
+
+    def _on_time_jump(self, jump: TimeJump) -> None:
+        if self._lookout is not None:
+            self._lookout.time_was_set()
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        """Take all changes, or none and say why."""
         try:
-            config = changed(self._detector_config, changes)
+            settings = self._settings.changed(changes)
+            info = self._lookout.info if self._lookout is not None else None
+            if info is not None and settings.slots() > info.max_batch:
+                raise ConfigError(f'{settings.slots()} views do not fit the batch of '
+                                  f'{info.max_batch} that the network was loaded with. Configure '
+                                  f'the node again, or take fewer.')
         except ConfigError as error:
             return refusal(error)
-        self._detector_config = config
-        if self._pipeline is not None:
-            self._pipeline.configure(config)
+        self._settings = settings
+        self._health.config = settings.health
+        for name, camera in self._cameras.items():
+            camera.config = settings.cameras[name]
+            camera.monitor.configure(settings.image_monitor)
+        if self._lookout is not None:
+            self._lookout.configure(settings.lookout())
         return SetParametersResult(successful=True)
 
     def _follow(self) -> None:
-        for camera_input in self._inputs:
+        """Follow publishers, and find out why a camera is silent."""
+        now_s = time.monotonic()
+        for name, camera_input in self._inputs.items():
             camera_input.follow()
+            camera = self._cameras[name]
+            silent_s = now_s - max(camera.stats.received_s, self._activated_s)
+            if silent_s < self._settings.health.silence_report_s:
+                camera.silence = ''
+                continue
+            camera.silence = silence_reason(camera_input.facts())
+            logged, when_s = self._silence_logged.get(name, ('', 0.0))
+            if camera.silence != logged or now_s - when_s > SILENCE_LOG_PERIOD_S:
+                self._silence_logged[name] = (camera.silence, now_s)
+                self.get_logger().warning(
+                    f'No picture of camera {name} for {silent_s:.0f} s: {camera.silence}')
 
     def _report(self) -> None:
-        if self._pipeline is None:
+        """Publish ``/diagnostics``."""
+        lookout = self._lookout
+        if lookout is None or lookout.info is None:
             return
-        info = self._pipeline.info
-        process = self._meter.values()
-        engine = diagnostics.engine_values(info, self._detector_config.views)
-        statuses = []
-        for camera, stats in self._stats.items():
-            values: dict[str, float | str] = {
-                **diagnostics.camera_values(stats, time.monotonic()), **process, **engine}
-            since = stats.processed - self._reported.get(camera, 0)
-            self._reported[camera] = stats.processed
+        report = self._health.report
+        shared: dict[str, float | str] = {**self._meter.values(),
+                  **diagnostics.engine_values(lookout.info, self._settings.detector.views)}
+        statuses = [diagnostics.engine_status(self.get_name(), lookout, report)]
+        for name, camera in self._cameras.items():
+            since = camera.stats.processed - self._reported.get(name, 0)
+            self._reported[name] = camera.stats.processed
             statuses.append(diagnostics.camera_status(
-                f'{self.get_name()}: {camera}', info.device, stats, since, values))
+                self.get_name(), camera, since, report, self._settings.health, shared,
+                lookout.info.device))
         self._diagnostics.publish(diagnostics.diagnostic_array(
             self.get_clock().now().to_msg(), statuses))
 
+    # --- the health thread -------------------------------------------------------------------
+
+    def _facts(self) -> tuple[NodeFacts, dict[str, CameraFacts]]:
+        now_s = time.monotonic()
+        lookout, recovery = self._lookout, self._settings.recovery
+        lost, failing = '', ''
+        if lookout is not None:
+            failing = lookout.recovery.problem
+            hung_s = now_s - lookout.step_began_s
+            # Written so that NaN, which is no step at hand, is no.
+            if hung_s > recovery.hang_s:
+                lost = f'the inference has not answered for {hung_s:.1f} s'
+            elif lookout.recovery.is_lost(now_s):
+                lost = (f'the inference has failed {lookout.recovery.failures} times in '
+                        f'{now_s - lookout.recovery.failing_since_s:.0f} s: {failing}')
+        facts = {name: diagnostics.camera_facts(camera, now_s, self._is_wanted(camera))
+                 for name, camera in list(self._cameras.items())}
+        return NodeFacts(self._state, self._enabled, self._death, lost, failing), facts
+
+    def _health_values(self) -> dict[str, float | str]:
+        now_s = time.monotonic()
+        values: dict[str, float | str] = {}
+        for camera in list(self._cameras.values()):
+            values.update(diagnostics.health_values(camera, now_s))
+        if self._lookout is not None:
+            values.update(diagnostics.load_values(self._lookout))
+        return values
+
     # --- the inference thread ----------------------------------------------------------------
-
-    def _open_pipeline(self) -> tuple[Pipeline, Callable[[], None]]:
-        # One thread of OpenCV: its pool would fight the inference for the cores.
-        cv2.setNumThreads(1)
-        views = len(self._detector_config.views)
-        backend = open_backend(self._backend_config, len(self._stats) * max(1, views))
-        try:
-            self._pipeline = Pipeline(backend, self._detector_config)
-        except PedPerceptionError:
-            backend.close()
-            raise
-        self._backend = backend
-        # The first inference allocates; it must not be the first picture of the road.
-        backend.infer(backend.info.max_batch)
-        return self._pipeline, backend.close
-
-    def _process(self, pipeline: Pipeline, taken: Taken) -> None:
-        frames = [frame for arrival in taken.arrivals
-                  if (frame := self._decoded(arrival)) is not None]
-        if not frames:
-            return
-        all_views = self._budget.all_views(taken.waited_s, taken.replaced)
-        started_ns = self.get_clock().now().nanoseconds
-        try:
-            first = specs_from_texts(self._detector_config.views)[:1]
-            detections, times = pipeline.step(frames, None if all_views else [first] * len(frames))
-        except BackendError as error:
-            self._skip(frames, error)
-            return
-        for frame, found in zip(frames, detections, strict=True):
-            publishing = time.perf_counter()
-            self._outputs[frame.camera].publish(found)
-            self._stats[frame.camera].reduced += not all_views
-            self._account(frame, found, times, started_ns, time.perf_counter() - publishing)
-        for frame, found in zip(frames, detections, strict=True):
-            self._outputs[frame.camera].publish_annotated(frame, found)
-
-    def _decoded(self, arrival: Arrival) -> Frame | None:
-        decode = (frame_from_compressed_image if isinstance(arrival.message, CompressedImage)
-                  else frame_from_image)
-        try:
-            return decode(arrival.message, arrival.camera)
-        except ImageError as error:
-            self._skip([arrival], error)
-            return None
-
-    def _skip(self, pictures: Sequence[Arrival | Frame], error: PedPerceptionError) -> None:
-        """Count pictures that could not be looked at, and say why."""
-        for picture in pictures:
-            stats = self._stats[picture.camera]
-            stats.bad += 1
-            stats.last_problem = str(error)
-            self.get_logger().warning(
-                f'Skipped a picture of camera {picture.camera}: {error}',
-                throttle_duration_sec=LOG_PERIOD_S)
-
-    def _account(self, frame: Frame, found: Detections, times: StageTimes, started_ns: int,
-                 publish_s: float) -> None:
-        """Take the times of one picture; the stages add up to the latency."""
-        stats = self._stats[frame.camera]
-        stats.processed += 1
-        stats.detections += len(found)
-        stats.rate.add(time.monotonic())
-        now_ns = self.get_clock().now().nanoseconds
-        stats.latency_ms.add((now_ns - frame.stamp_ns) / 1e6)
-        stage_s = {'receive': (started_ns - frame.stamp_ns) / 1e9, 'views': times.views_s,
-                   'infer': times.infer_s, 'postprocess': times.postprocess_s,
-                   'publish': publish_s}
-        for stage, value_s in stage_s.items():
-            stats.stage_ms[stage].add(value_s * 1e3)
 
     def _on_worker_death(self, error: BaseException) -> None:
         # A node that no longer looks must not look alive: it ends, and is started anew.
         self.get_logger().fatal(f'The inference thread ended: {explain(error)}')
+        self._death = explain(error)
         self.failed = True
 
 

@@ -17,12 +17,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import functools
+import importlib
+import importlib.util
 import resource
+import time
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ped_perception.core.config import text_from_size_hw
+from ped_perception.core.health import CameraFacts, Health, HealthConfig, HealthReport
 from ped_perception.core.pipeline import BackendInfo
-from ped_perception.ros.camera_output import CameraStats
+from ped_perception.ros.camera_stats import CameraStats, Drop
+from ped_perception.ros.health import LEVELS
+from ped_perception.ros.lookout import Camera, Lookout
 import psutil
 
 
@@ -42,12 +50,41 @@ class ProcessMeter:
                 'cpu_percent': self._process.cpu_percent()}
 
 
+def camera_facts(camera: Camera, now_s: float, is_wanted: bool) -> CameraFacts:
+    """Give what health is judged from; ``now_s`` is on the steady clock."""
+    stats, expected_hz = camera.stats, camera.config.expected_rate_hz
+    return CameraFacts(
+        period_s=1 / expected_hz if expected_hz else stats.period_s,
+        since_received_s=now_s - stats.received_s, since_looked_at_s=now_s - stats.looked_at_s,
+        bad_share=stats.bad_share, last_problem=stats.last_problem,
+        image_problems=camera.image_problems, latency_s=stats.recent_latency_s,
+        silence=camera.silence, active=is_wanted)
+
+
+def health_values(camera: Camera, now_s: float) -> dict[str, float | str]:
+    """Give the key-values of one camera in ``~/health``, named ``<camera>.<key>``."""
+    stats, name = camera.stats, camera.name
+    return {f'{name}.age_s': now_s - stats.looked_at_s, f'{name}.fps': stats.rate.rate_hz(now_s),
+            f'{name}.received_fps': stats.received_rate.rate_hz(now_s),
+            f'{name}.ground': camera.geometry.problem,
+            **{f'{name}.drops.{cause.value}': str(count) for cause, count in stats.drops.items()}}
+
+
+def load_values(lookout: Lookout) -> dict[str, float | str]:
+    """Give how overload is handled, and failures of the inference."""
+    return {'cameras_left_out': str(lookout.schedule.left_out),
+            'steps_with_fewer_views': str(lookout.budget.reduced),
+            'inference_ms_per_view': lookout.schedule.slot_s * 1e3,
+            'inference_failures': str(lookout.recovery.total)}
+
+
 def camera_values(stats: CameraStats, now_s: float) -> dict[str, float]:
     """Give the figures of one camera; ``now_s`` is on the steady clock of its stamps."""
     p50, p95, p99 = stats.latency_ms.percentiles(50, 95, 99)
     return {'frames_received': stats.received, 'frames_processed': stats.processed,
-            'frames_dropped': stats.dropped, 'frames_bad': stats.bad,
+            'frames_dropped': stats.total_dropped, 'frames_bad': stats.drops[Drop.BAD],
             'frames_reduced': stats.reduced,
+            **{f'drops_{cause.value}': count for cause, count in stats.drops.items()},
             'detections_total': stats.detections, 'fps': stats.rate.rate_hz(now_s),
             'latency_ms_p50': p50, 'latency_ms_p95': p95, 'latency_ms_p99': p99,
             **{f'stage_ms_{stage}': window.percentiles(50)[0]
@@ -61,26 +98,79 @@ def engine_values(info: BackendInfo, views: tuple[str, ...]) -> dict[str, str]:
             'device': info.device}
 
 
-def camera_status(name: str, hardware_id: str, stats: CameraStats, frames_since: int,
-                  values: Mapping[str, float | str]) -> DiagnosticStatus:
+def camera_status(node: str, camera: Camera, frames_since: int, report: HealthReport,
+                  config: HealthConfig, shared: Mapping[str, float | str], hardware_id: str,
+                  ) -> DiagnosticStatus:
     """
     Write the status of one camera.
 
     Args:
-        name: of the node and the camera.
+        node: its name.
+        camera: to write about.
+        frames_since: pictures looked at since the last status.
+        report: of the health.
+        config: of the health.
+        shared: key-values of process and network.
         hardware_id: what runs the network.
-        stats: of the camera.
-        frames_since: frames processed since the last status.
-        values: key-values; floats are written with three decimals.
     """
-    if frames_since:
-        level, message = DiagnosticStatus.OK, 'detecting'
-    elif stats.received:
-        level, message = DiagnosticStatus.WARN, 'no new picture processed'
-    else:
-        level, message = DiagnosticStatus.WARN, 'no picture received yet'
+    stats = camera.stats
+    state, reason = report.cameras.get(camera.name, (Health.OK, ''))
+    level = LEVELS[state]
+    if state == Health.DEGRADED and stats.recent_latency_s > config.latency_error_s:
+        level = DiagnosticStatus.ERROR
+    message = reason or ('detecting' if frames_since else 'idle')
     if stats.last_problem:
         message += f'; last problem: {stats.last_problem}'
+    values: dict[str, float | str] = {
+        **camera_values(stats, time.monotonic()), **shared, 'ground': camera.geometry.problem}
+    return _status(f'{node}: {camera.name}', hardware_id, level, message, values)
+
+
+def engine_status(node: str, lookout: Lookout, report: HealthReport) -> DiagnosticStatus:
+    """Write the status of what runs the network, and of its GPU where there is one."""
+    info = lookout.info
+    problem = lookout.recovery.problem
+    level = (LEVELS[report.health] if report.health == Health.FAILED
+             else DiagnosticStatus.WARN if problem else DiagnosticStatus.OK)
+    values: dict[str, float | str] = {**load_values(lookout), **gpu_values()}
+    return _status(f'{node}: inference', info.device if info else '', level,
+                   problem or 'inferring', values)
+
+
+@functools.cache
+def _nvml() -> Any:
+    """Give NVIDIA's management library where it is installed and a driver answers."""
+    if importlib.util.find_spec('pynvml') is None:
+        return None
+    library = importlib.import_module('pynvml')
+    try:
+        library.nvmlInit()
+    except library.NVMLError:
+        return None
+    return library
+
+
+def gpu_values() -> dict[str, float]:
+    """Give memory, load and temperature of the first GPU; nothing where there is none."""
+    library = _nvml()
+    if library is None:
+        return {}
+    try:
+        handle = library.nvmlDeviceGetHandleByIndex(0)
+        memory = library.nvmlDeviceGetMemoryInfo(handle)
+        return {'gpu_memory_used_mb': memory.used / 2**20,
+                'gpu_memory_total_mb': memory.total / 2**20,
+                'gpu_load_percent': library.nvmlDeviceGetUtilizationRates(handle).gpu,
+                'gpu_temperature_c': library.nvmlDeviceGetTemperature(
+                    handle, library.NVML_TEMPERATURE_GPU)}
+    except library.NVMLError:
+        # Jetsons have the library, but not all of its answers.
+        return {}
+
+
+def _status(name: str, hardware_id: str, level: bytes, message: str,
+            values: Mapping[str, float | str]) -> DiagnosticStatus:
+    """Write a status; floats with three decimals."""
     return DiagnosticStatus(
         level=level, name=name, message=message, hardware_id=hardware_id,
         values=[KeyValue(key=key, value=value if isinstance(value, str) else f'{value:.3f}')

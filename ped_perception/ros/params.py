@@ -118,9 +118,10 @@ def _declare(node: Node, name: str, spec: ParamSpec) -> None:
 
 def _descriptor(spec: ParamSpec) -> ParameterDescriptor:
     unit = f' [{spec.unit}]' if spec.unit else ''
+    choices = ', '.join(map(str, spec.choices))
     descriptor = ParameterDescriptor(
         description=spec.description + unit, read_only=not spec.dynamic, dynamic_typing=True,
-        additional_constraints=f'one of: {", ".join(spec.choices)}' if spec.choices else '')
+        additional_constraints=f'one of: {choices}' if choices else '')
     if spec.minimum is not None and spec.maximum is not None:
         if spec.kind is int:
             descriptor.integer_range = [IntegerRange(

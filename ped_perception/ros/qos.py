@@ -20,12 +20,44 @@ The newest picture is the only one worth looking at, so every queue of pictures 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 
 def image_subscription_qos() -> QoSProfile:
     """Give sensor data with one place: matches every publisher, waits for nothing lost."""
     return _keep_last(1, ReliabilityPolicy.BEST_EFFORT)
+
+
+def matching_qos(offered: Sequence[QoSProfile], wanted: QoSProfile) -> QoSProfile:
+    """
+    Adapt a subscription to what is offered, so that it can never fail to match.
+
+    Args:
+        offered: by the publishers of the topic.
+        wanted: depth and, where nobody offers anything, the rest.
+
+    Returns:
+        Reliable if all publishers are, so that lost parts of large pictures are sent again;
+        transient local if all are, so that what was published once is received.
+    """
+    reliable = bool(offered) and all(
+        qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+    latched = bool(offered) and all(
+        qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+    return QoSProfile(
+        history=wanted.history, depth=wanted.depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=(DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE))
+
+
+def transforms_qos(*, is_static: bool) -> QoSProfile:
+    """Give the QoS that tf2 uses for ``/tf`` and ``/tf_static``."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE,
+        durability=(DurabilityPolicy.TRANSIENT_LOCAL if is_static
+                    else DurabilityPolicy.VOLATILE))
 
 
 def image_publisher_qos() -> QoSProfile:

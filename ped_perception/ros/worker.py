@@ -21,15 +21,14 @@ there, newest only, and never looks at a picture that a newer one has replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 import threading
 import time
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ped_perception.core.errors import BackendError, PedPerceptionError
-from ped_perception.core.pipeline import Pipeline
 
 ResultT = TypeVar('ResultT')
 
@@ -57,15 +56,36 @@ class Taken:
 
     Attributes:
         tasks: to be done first.
-        arrivals: the newest message of each camera that has one.
-        waited_s: how long there was nothing to take.
-        replaced: whether a message was replaced unseen since the last time.
+        arrivals: the newest message of each camera that was chosen.
     """
 
     tasks: list[Callable[[], None]]
     arrivals: list[Arrival]
-    waited_s: float
-    replaced: bool
+
+
+# Chooses among the cameras that have a message, from how long there was nothing to take in
+# seconds and whether a message was replaced unseen since the last time.
+Choose = Callable[[list[str], float, bool], Sequence[str]]
+
+
+class Job(Protocol):
+    """What the thread does; all methods are called in it."""
+
+    def open(self) -> None:
+        """Load what is needed; what it raises is raised where the worker was started."""
+
+    def choose(self, cameras: list[str], waited_s: float, replaced: bool) -> Sequence[str]:
+        """Choose the cameras whose messages are taken now; called with the slots locked."""
+
+    def process(self, arrivals: Sequence[Arrival]) -> None:
+        """Look at the messages taken, at most one of each camera."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+def _everybody(cameras: list[str], waited_s: float, replaced: bool) -> Sequence[str]:
+    return cameras
 
 
 class Slots:
@@ -96,16 +116,29 @@ class Slots:
             self._condition.notify()
             return not self._closed
 
-    def take(self) -> Taken:
-        """Wait for tasks and messages and take all of them; nothing at all means: closed."""
+    def take(self, choose: Choose = _everybody) -> Taken:
+        """
+        Wait for tasks and messages and take them; nothing at all means: closed.
+
+        Args:
+            choose: the cameras whose messages are taken; the others stay, until newer ones of
+                the same camera replace them.
+        """
         begin_s = time.monotonic()
         with self._condition:
             self._condition.wait_for(lambda: self._newest or self._tasks or self._closed)
-            taken = Taken(self._tasks, [] if self._closed else list(self._newest.values()),
-                          time.monotonic() - begin_s, self._replaced)
-            self._tasks, self._replaced = [], False
+            arrivals: list[Arrival] = []
+            if self._newest and not self._closed:
+                chosen = choose(list(self._newest), time.monotonic() - begin_s, self._replaced)
+                arrivals = [self._newest.pop(camera) for camera in chosen]
+                self._replaced = False
+            tasks, self._tasks = self._tasks, []
+        return Taken(tasks, arrivals)
+
+    def clear(self) -> None:
+        """Throw away the messages that nobody has taken."""
+        with self._condition:
             self._newest.clear()
-        return taken
 
     def close(self) -> None:
         """Wake the taker for the last time."""
@@ -116,25 +149,21 @@ class Slots:
 
 class Worker:
     """
-    Opens a pipeline in a thread of its own and hands it the newest messages.
+    Runs a job in a thread of its own and hands it the newest messages.
 
     The backend, and with it a CUDA context, belongs to that thread from opening to closing.
     """
 
-    def __init__(self, open_pipeline: Callable[[], tuple[Pipeline, Callable[[], None]]],
-                 process: Callable[[Pipeline, Taken], None],
-                 on_death: Callable[[BaseException], None]) -> None:
+    def __init__(self, job: Job, on_death: Callable[[BaseException], None]) -> None:
         """
         Prepare the thread.
 
         Args:
-            open_pipeline: called in the thread; gives the pipeline and what closes it.
-            process: called in the thread with the messages taken, at most one a camera.
-            on_death: called in the thread when ``process`` let an exception out.
+            job: what the thread does.
+            on_death: called in the thread when ``job.process`` let an exception out.
         """
         self.slots = Slots()
-        self._open_pipeline = open_pipeline
-        self._process = process
+        self._job = job
         self._on_death = on_death
         self._opened = threading.Event()
         self._failure: BaseException | None = None
@@ -142,7 +171,7 @@ class Worker:
 
     def start(self) -> None:
         """
-        Start the thread and wait until the pipeline is open.
+        Start the thread and wait until the job is open.
 
         Raises:
             PedPerceptionError: it cannot be opened.
@@ -172,22 +201,33 @@ class Worker:
             raise BackendError('The inference thread has ended; configure the node again.')
         return answer.result()
 
-    def stop(self) -> None:
-        """Finish the batch at hand, close the pipeline, end the thread."""
+    def stop(self, patience_s: float = 10.0) -> None:
+        """
+        Finish the batch at hand, close the job, end the thread.
+
+        Args:
+            patience_s: how long a batch may take.
+
+        Raises:
+            BackendError: the thread does not answer; it is left behind.
+        """
         self.slots.close()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(patience_s)
+        if self._thread.is_alive():
+            raise BackendError(f'The inference thread has not answered for {patience_s:g} s and '
+                               f'is left behind. End the process; the driver may hang.')
 
     def _run(self) -> None:
         try:
-            pipeline, close = self._open_pipeline()
+            self._job.open()
         except Exception as error:  # noqa: BLE001 - handed to the thread that waits in start()
             self._failure = error
             self._opened.set()
             return
         self._opened.set()
         try:
-            self._work(pipeline)
+            self._work()
         except Exception as error:  # noqa: BLE001 - a thread must not die silently
             self._on_death(error)
         finally:
@@ -195,15 +235,15 @@ class Worker:
             self.slots.close()
             for task in self.slots.take().tasks:
                 task()
-            close()
+            self._job.close()
 
-    def _work(self, pipeline: Pipeline) -> None:
+    def _work(self) -> None:
         while True:
-            taken = self.slots.take()
+            taken = self.slots.take(self._job.choose)
             for task in taken.tasks:
                 task()
             if taken.arrivals:
-                self._process(pipeline, taken)
+                self._job.process(taken.arrivals)
             elif not taken.tasks:
                 return
 

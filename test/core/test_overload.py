@@ -59,3 +59,14 @@ def test_one_slow_step_is_no_overload():
     lost, everything = drive(0.040, 0.030, 0.015, hiccup=200)
     assert lost <= 1
     assert everything > 0.85
+
+
+@pytest.mark.parametrize(('load', 'replaced', 'expected', 'why'), [
+    (0.5, False, True, 'cameras that are not synchronised wait for each other by chance'),
+    (1.2, False, False, 'there is no time'),
+    (0.5, True, False, 'a picture was lost all the same'),
+])
+def test_time_to_spare_allows_all_views_for_a_picture_that_waited(load, replaced, expected, why):
+    budget = ViewBudget()
+    budget.all_views(1.0, False, load)
+    assert budget.all_views(0.0, replaced, load) is expected, why

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from ped_perception.core.stamps import AgeConfig, StampGuard, StampVerdict
+from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
 import pytest
 
 FINE, TOO_OLD, FUTURE, REPEATED, DISORDERED = StampVerdict
@@ -52,3 +52,19 @@ def test_after_a_reset_an_older_stamp_is_no_jump():
     guard.reset()
     assert guard.judge(10**9, 10**9, LIMITS) is FINE
     assert guard.jumps == 0
+
+
+@pytest.mark.parametrize(('verdict', 'stamp_s', 'now_s', 'fragment', 'why'), [
+    (FINE, 10.0, 10.1, '', 'nothing is wrong'),
+    (TOO_OLD, 10.0, 10.7, '0.700 s old', 'late'),
+    (TOO_OLD, 0.0, 1.7e9, 'another time base', 'a driver that does not stamp'),
+    (FUTURE, 1e6, 10.0, 'another time base', 'a bag of another day, with a clock'),
+    (FUTURE, 10.0, 0.0, '/clock', 'simulated time that does not come'),
+    (FUTURE, 13.0, 10.0, 'PTP', 'clocks that differ'),
+    (REPEATED, 10.0, 10.0, 'does not change', 'a frozen stamp'),
+    (DISORDERED, 10.0, 10.0, 'two publishers', 'a second camera on the topic'),
+])
+def test_words(verdict, stamp_s, now_s, fragment, why):
+    said = stamp_problem(verdict, round(stamp_s * 1e9), round(now_s * 1e9), LIMITS)
+    assert fragment in said, why
+    assert bool(said) == (verdict is not FINE)

@@ -38,16 +38,40 @@ def test_the_newest_picture_of_each_camera_wins():
 
 
 def test_the_taker_knows_whether_it_was_late():
-    slots = Slots()
+    slots, told = Slots(), []
+
+    def choose(cameras, waited_s, replaced):
+        told.append((waited_s, replaced))
+        return cameras
+
     slots.put(arrival('front', 1))
     slots.put(arrival('front', 2))
-    late = slots.take()
-    assert late.replaced
-    assert late.waited_s < 0.05
+    slots.take(choose)
     threading.Timer(0.1, slots.put, [arrival('front', 3)]).start()
-    on_time = slots.take()
-    assert not on_time.replaced
-    assert on_time.waited_s > 0.05
+    slots.take(choose)
+    (late_s, late_replaced), (on_time_s, on_time_replaced) = told
+    assert late_replaced
+    assert late_s < 0.05
+    assert not on_time_replaced
+    assert on_time_s > 0.05
+
+
+def test_who_is_not_chosen_keeps_the_place_until_a_newer_picture_comes():
+    slots = Slots()
+    for number, camera in enumerate(['front', 'rear']):
+        slots.put(arrival(camera, number))
+    first = slots.take(lambda cameras, *_: cameras[:1])
+    assert [a.camera for a in first.arrivals] == ['front']
+    assert slots.put(arrival('rear', 7)) is True
+    assert [(a.camera, a.message) for a in slots.take().arrivals] == [('rear', 7)]
+
+
+def test_what_was_thrown_away_is_not_taken():
+    slots = Slots()
+    slots.put(arrival('front', 1))
+    slots.clear()
+    slots.put(arrival('rear', 2))
+    assert [a.camera for a in slots.take().arrivals] == ['rear']
 
 
 def test_closing_wakes_the_taker():
@@ -60,55 +84,89 @@ def test_closing_wakes_the_taker():
     assert [(t.tasks, t.arrivals) for t in taken] == [([], [])]
 
 
-def test_all_work_happens_in_one_thread_and_the_pipeline_is_closed_there():
-    seen = []
-    processed = threading.Event()
+class RecordingJob:
+    """Notes what is asked of it, and in which thread."""
 
-    def open_pipeline():
-        seen.append(('open', threading.get_ident()))
-        return 'pipeline', lambda: seen.append(('close', threading.get_ident()))
+    def __init__(self, on_open=lambda: None, on_process=lambda: None):
+        self.seen = []
+        self.closed = threading.Event()
+        self._on_open, self._on_process = on_open, on_process
 
-    def process(pipeline, taken):
-        seen.append((pipeline, threading.get_ident()))
-        processed.set()
+    def open(self):
+        self.seen.append(('open', threading.get_ident()))
+        self._on_open()
 
-    worker = Worker(open_pipeline, process, seen.append)
+    def choose(self, cameras, waited_s, replaced):
+        return cameras
+
+    def process(self, arrivals):
+        self.seen.append(('process', threading.get_ident()))
+        self._on_process()
+
+    def close(self):
+        self.seen.append(('close', threading.get_ident()))
+        self.closed.set()
+
+
+def failing(error):
+    """Give a function that raises."""
+    def fail():
+        raise error
+    return fail
+
+
+def test_all_work_happens_in_one_thread_and_the_job_is_closed_there():
+    processed, deaths = threading.Event(), []
+    job = RecordingJob(on_process=processed.set)
+    worker = Worker(job, deaths.append)
     worker.start()
     worker.slots.put(arrival('front', 1))
     assert processed.wait(10)
     worker.stop()
     worker.stop()
-    assert [what for what, _ in seen] == ['open', 'pipeline', 'close']
-    assert len({thread for _, thread in seen}) == 1
-    assert seen[0][1] != threading.get_ident()
+    assert [what for what, _ in job.seen] == ['open', 'process', 'close']
+    assert len({thread for _, thread in job.seen}) == 1
+    assert job.seen[0][1] != threading.get_ident()
+    assert deaths == []
 
 
-def test_a_pipeline_that_does_not_open_raises_where_it_was_started():
-    def open_pipeline():
-        raise ModelError('no such model')
-
-    worker = Worker(open_pipeline, lambda *_: None, lambda _: None)
+def test_a_job_that_does_not_open_raises_where_it_was_started():
+    worker = Worker(RecordingJob(on_open=failing(ModelError('no such model'))), lambda _: None)
     with pytest.raises(ModelError, match='no such model'):
         worker.start()
     worker.stop()
 
 
-def test_a_dying_thread_says_so_and_closes_the_pipeline():
-    deaths, closed = [], threading.Event()
-
-    def process(pipeline, taken):
-        raise RuntimeError('unforeseen')
-
-    worker = Worker(lambda: (None, closed.set), process, deaths.append)
+def test_a_dying_thread_says_so_and_closes_the_job():
+    deaths = []
+    job = RecordingJob(on_process=failing(RuntimeError('unforeseen')))
+    worker = Worker(job, deaths.append)
     worker.start()
     worker.slots.put(arrival('front', 1))
-    assert closed.wait(10)
+    assert job.closed.wait(10)
     worker.stop()
     assert str(deaths[0]) == 'unforeseen'
 
 
-def test_a_question_is_answered_in_the_thread_that_owns_the_pipeline():
-    worker = Worker(lambda: (None, lambda: None), lambda *_: None, lambda _: None)
+def test_a_thread_that_hangs_is_left_behind_and_that_is_said():
+    free, inside = threading.Event(), threading.Event()
+
+    def hang():
+        inside.set()
+        free.wait(30)
+
+    worker = Worker(RecordingJob(on_process=hang), lambda _: None)
+    worker.start()
+    worker.slots.put(arrival('front', 1))
+    assert inside.wait(10)
+    with pytest.raises(BackendError, match='left behind'):
+        worker.stop(patience_s=0.05)
+    free.set()
+    worker.stop()
+
+
+def test_a_question_is_answered_in_the_thread_that_owns_the_job():
+    worker = Worker(RecordingJob(), lambda _: None)
     worker.start()
     assert worker.call(threading.get_ident) not in (None, threading.get_ident())
     with pytest.raises(ZeroDivisionError):

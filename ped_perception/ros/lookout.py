@@ -1,0 +1,380 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""
+What the inference thread does: judge stamps, decode, detect, follow, publish, and recover.
+
+Everything here runs in that one thread, apart from the methods that say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+import math
+import time
+
+import cv2
+from ped_perception.core.errors import ImageError, PedPerceptionError
+from ped_perception.core.follow import Mounting, Seen
+from ped_perception.core.image_monitor import ImageMonitor
+from ped_perception.core.overload import ViewBudget
+from ped_perception.core.perception import Perception, PerceptionConfig
+from ped_perception.core.pipeline import Backend, BackendInfo
+from ped_perception.core.recovery import Recovery, RecoveryConfig
+from ped_perception.core.rotation import source_from_upright_boxes, upright_from_source
+from ped_perception.core.schedule import RateLimit, Schedule
+from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
+from ped_perception.core.types import Detections, Frame, GroundReason
+from ped_perception.core.views import (
+    HORIZON,
+    region_from_numbers,
+    specs_from_texts,
+    ViewSpec,
+)
+from ped_perception.ros.camera_geometry import CameraGeometry
+from ped_perception.ros.camera_output import CameraOutput
+from ped_perception.ros.camera_stats import CameraStats, Drop
+from ped_perception.ros.config import CameraConfig
+from ped_perception.ros.convert import (
+    frame_from_compressed_image,
+    frame_from_image,
+    stamp_ns_from_time,
+)
+from ped_perception.ros.ground_output import GroundOutput
+from ped_perception.ros.surroundings import Surroundings
+from ped_perception.ros.worker import Arrival, explain
+from rclpy.clock import Clock
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from sensor_msgs.msg import CompressedImage
+
+# A problem that comes with every picture is logged once in this time.
+_LOG_PERIOD_S = 5.0
+
+
+@dataclass(eq=False)
+class Camera:
+    """
+    Everything the node has of one camera.
+
+    Attributes:
+        config: replaced as a whole when a parameter changes.
+        image_problems: what the monitor said of the newest picture, in words.
+        silence: why no pictures come, told by the executor's thread.
+    """
+
+    name: str
+    config: CameraConfig
+    stats: CameraStats
+    output: CameraOutput
+    geometry: CameraGeometry
+    guard: StampGuard
+    monitor: ImageMonitor
+    rate_limit: RateLimit
+    image_problems: tuple[str, ...] = ()
+    silence: str = ''
+
+
+@dataclass(frozen=True)
+class LookoutConfig:
+    """What the inference thread needs to know; replaced as a whole when a parameter changes."""
+
+    perception: PerceptionConfig
+    age: AgeConfig
+    step_budget_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """A decoded picture: as the camera sent it, upright, and when it came."""
+
+    source: Frame
+    upright: Frame
+    received_s: float
+
+
+class Lookout:
+    """
+    The job of the inference thread.
+
+    Attributes:
+        recovery: failures of the inference.
+        schedule: of the cameras under overload.
+        budget: of the further views.
+        step_began_s: steady clock, when the inference at hand began; NaN while there is none.
+        info: what runs the network; None before it is loaded.
+    """
+
+    def __init__(self, cameras: Mapping[str, Camera], config: LookoutConfig,
+                 recovery: RecoveryConfig, surroundings: Surroundings, ground: GroundOutput,
+                 open_network: Callable[[], Backend], clock: Clock, logger: RcutilsLogger) -> None:
+        """
+        Prepare.
+
+        Args:
+            cameras: by name.
+            config: as it is now.
+            recovery: how failures are treated.
+            surroundings: transforms and odometry.
+            ground: publishers of everybody around the vehicle.
+            open_network: opens the backend in this thread, again after failures.
+            clock: of the node.
+            logger: of the node.
+        """
+        self._cameras = cameras
+        self._config = config
+        self._surroundings, self._ground = surroundings, ground
+        self._open_network = open_network
+        self._clock, self._logger = clock, logger
+        self._backend: Backend | None = None
+        self._perception: Perception | None = None
+        self._all_views = True
+        self._time_was_set = False
+        self.recovery = Recovery(recovery)
+        self.schedule = Schedule({name: camera.config.priority
+                                  for name, camera in cameras.items()})
+        self.budget = ViewBudget()
+        self.step_began_s = math.nan
+        self.info: BackendInfo | None = None
+
+    # --- called by other threads -------------------------------------------------------------
+
+    def configure(self, config: LookoutConfig) -> None:
+        """Take other parameters from the next picture on; they have been checked."""
+        self._config = config
+        if self._perception is not None:
+            self._perception.pipeline.configure(config.perception.detector)
+        self.schedule.set_priorities({name: camera.config.priority
+                                      for name, camera in self._cameras.items()})
+
+    def time_was_set(self) -> None:
+        """Have everything forgotten that depends on time, before the next picture."""
+        self._time_was_set = True
+
+    # --- the job -----------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> Backend | None:
+        """The loaded network, None where it is not."""
+        return self._backend
+
+    def open(self) -> None:
+        """Load the network."""
+        # One thread of OpenCV: its pool would fight the inference for the cores.
+        cv2.setNumThreads(1)
+        self._backend = self._open_network()
+        try:
+            self._perception = Perception(self._backend, self._config.perception)
+            # The first inference allocates; it must not be the first picture of the road.
+            self._backend.infer(self._backend.info.max_batch)
+        except PedPerceptionError:
+            self.close()
+            raise
+        self.info = self._backend.info
+
+    def close(self) -> None:
+        """Release the network."""
+        if self._backend is not None:
+            self._backend.close()
+        self._backend = None
+
+    def choose(self, cameras: list[str], waited_s: float, replaced: bool) -> Sequence[str]:
+        """Choose the cameras to look at now, and whether there is time for all their views."""
+        views = {name: len(self._view_texts(self._cameras[name])) for name in self._cameras}
+        # A camera whose period is not known yet adds nothing.
+        load = sum(views[name] * self.schedule.slot_s / period_s
+                   for name in self._cameras
+                   if (period_s := self._cameras[name].stats.period_s) > 0)
+        self._all_views = self.budget.all_views(waited_s, replaced, load)
+        if not self._all_views:
+            views = dict.fromkeys(views, 1)
+        return self.schedule.choose(cameras, views, self._config.step_budget_s)
+
+    def process(self, arrivals: Sequence[Arrival]) -> None:
+        """Look at the newest pictures of some cameras."""
+        taken_ns = self._clock.now().nanoseconds
+        if self._time_was_set:
+            self._time_was_set = False
+            self._forget_everything('the clock was set')
+        decoding_s = time.perf_counter()
+        pictures = [picture for arrival in arrivals
+                    if (picture := self._usable(arrival, taken_ns)) is not None]
+        if not pictures:
+            return
+        if not self._ready():
+            for picture in pictures:
+                self._cameras[picture.source.camera].stats.dropped(Drop.INFERENCE)
+            return
+        decode_s = time.perf_counter() - decoding_s
+        try:
+            self._look(pictures, taken_ns, decode_s)
+        except Exception as error:  # noqa: BLE001 - whatever failed, the next picture may not
+            self._failed(error)
+            for picture in pictures:
+                self._cameras[picture.source.camera].stats.dropped(Drop.INFERENCE)
+        finally:
+            self.step_began_s = math.nan
+
+    # --- pictures ----------------------------------------------------------------------------
+
+    def _usable(self, arrival: Arrival, now_ns: int) -> _Picture | None:
+        """Judge the stamp, decode, turn upright, and see whether the camera sees."""
+        camera = self._cameras[arrival.camera]
+        stamp_ns = stamp_ns_from_time(arrival.message.header.stamp)
+        jumps = camera.guard.jumps
+        verdict = camera.guard.judge(stamp_ns, now_ns, self._config.age)
+        if verdict is not StampVerdict.FINE:
+            self._refuse(camera, Drop(verdict.value),
+                         stamp_problem(verdict, stamp_ns, now_ns, self._config.age))
+            return None
+        if camera.guard.jumps > jumps:
+            self._forget_everything(f'the stamps of camera {camera.name} went back')
+        decode = (frame_from_compressed_image if isinstance(arrival.message, CompressedImage)
+                  else frame_from_image)
+        try:
+            source = decode(arrival.message, arrival.camera)
+        except ImageError as error:
+            self._refuse(camera, Drop.BAD, str(error))
+            return None
+        upright = source
+        if camera.config.rotation_deg:
+            upright = Frame(source.camera, source.stamp_ns, source.frame_id, upright_from_source(
+                source.image_hw3, camera.config.rotation_deg // 90))
+        ego = self._surroundings.ego(stamp_ns)
+        # Walking pace: slower than this, a picture may stay as it is.
+        camera.image_problems = tuple(problem.value for problem in camera.monitor.check(
+            source, moving=ego is not None and abs(ego.speed_m_s) > 1.5))
+        return _Picture(source, upright, arrival.received_s)
+
+    def _refuse(self, camera: Camera, cause: Drop, problem: str) -> None:
+        camera.stats.dropped(cause, problem)
+        self._logger.warning(f'Skipped a picture of camera {camera.name}: {problem}',
+                             throttle_duration_sec=_LOG_PERIOD_S)
+
+    def _forget_everything(self, why: str) -> None:
+        """Begin anew because time was set: the one place where that happens."""
+        self._logger.warning(f'Everybody is forgotten: {why}. This is right at the beginning of '
+                             f'a recording, and wrong on a vehicle.')
+        if self._perception is not None:
+            self._perception.follower.reset()
+        for camera in self._cameras.values():
+            camera.stats.forget_times()
+            camera.guard.reset()
+
+    # --- the inference -----------------------------------------------------------------------
+
+    def _look(self, pictures: Sequence[_Picture], taken_ns: int, decode_s: float) -> None:
+        assert self._perception is not None
+        frames = [picture.upright for picture in pictures]
+        mountings = {frame.camera: self._mounting(frame) for frame in frames}
+        views = [self._views_of(frame, mountings[frame.camera]) for frame in frames]
+        ego = self._surroundings.ego(max(frame.stamp_ns for frame in frames))
+        self.step_began_s = time.monotonic()
+        seen, times, track_s = self._perception.step(frames, views, mountings, ego)
+        self.step_began_s = math.nan
+        self.schedule.measured(sum(len(of_frame) for of_frame in views),
+                               times.views_s + times.infer_s + times.postprocess_s)
+        if self.recovery.succeeded():
+            self._logger.info('The inference works again')
+        stages_s = {'decode': decode_s, 'views': times.views_s, 'infer': times.infer_s,
+                    'postprocess': times.postprocess_s, 'track': track_s}
+        published = []
+        for picture, of_picture in zip(pictures, seen, strict=True):
+            begin_s = time.perf_counter()
+            found = self._found(picture, of_picture)
+            self._cameras[picture.source.camera].output.publish(found, of_picture.ids_n())
+            published.append(found)
+            self._account(picture, len(found), taken_ns, stages_s, time.perf_counter() - begin_s)
+        everybody = self._perception.follower.everybody()
+        if everybody is not None:
+            self._ground.publish(everybody, seen, self._perception.follower.everybody,
+                                 self._clock)
+        for picture, found in zip(pictures, published, strict=True):
+            self._cameras[picture.source.camera].output.publish_annotated(picture.source, found)
+
+    def _found(self, picture: _Picture, seen: Seen) -> Detections:
+        """Give what is published of a picture, in pixels of the camera."""
+        threshold = self._config.perception.detector.score_threshold
+        found = seen.detections.from_score(threshold)
+        turns = self._cameras[found.camera].config.rotation_deg // 90
+        if not turns:
+            return found
+        source_hw = picture.source.source_hw
+        return Detections(found.camera, found.stamp_ns, found.frame_id, source_hw,
+                          source_from_upright_boxes(found.boxes_n4, source_hw, turns),
+                          found.scores_n)
+
+    def _mounting(self, frame: Frame) -> Mounting | GroundReason:
+        camera = self._cameras[frame.camera]
+        mounting = camera.geometry.mounting(frame)
+        # A camera that nobody calibrated is no news; one that nobody can place is.
+        if mounting is GroundReason.NO_TRANSFORM:
+            self._logger.warning(f'People seen by camera {frame.camera} have no position: '
+                                 f'{camera.geometry.problem}', throttle_duration_sec=30.0)
+        return mounting
+
+    def _view_texts(self, camera: Camera) -> tuple[str, ...]:
+        return camera.config.views or self._config.perception.detector.views
+
+    def _views_of(self, frame: Frame, mounting: Mounting | GroundReason) -> Sequence[ViewSpec]:
+        """Give the views of a picture; without time only the first."""
+        camera = self._cameras[frame.camera]
+        texts = self._view_texts(camera)
+        assert self.info is not None
+        horizon = (camera.geometry.horizon(frame, mounting, self.info.network_hw)
+                   if HORIZON in texts and self._all_views else None)
+        specs = specs_from_texts(texts, region_from_numbers(camera.config.roi, 'roi'), horizon)
+        if self._all_views:
+            return specs
+        camera.stats.reduced += len(texts) > 1
+        return specs[:1]
+
+    def _account(self, picture: _Picture, people: int, taken_ns: int,
+                 stages_s: Mapping[str, float], publish_s: float) -> None:
+        """Take the times of one picture; the stages add up to the latency."""
+        stats = self._cameras[picture.source.camera].stats
+        stamp_ns = picture.source.stamp_ns
+        latency_s = (self._clock.now().nanoseconds - stamp_ns) / 1e9
+        stats.looked_at(picture.received_s, time.monotonic(), latency_s, people)
+        for stage, value_s in {'receive': (taken_ns - stamp_ns) / 1e9, **stages_s,
+                               'publish': publish_s}.items():
+            stats.stage_ms[stage].add(value_s * 1e3)
+
+    # --- failures ----------------------------------------------------------------------------
+
+    def _ready(self) -> bool:
+        """Tell whether there is a network to ask; open it anew after repeated failures."""
+        if not self.recovery.may_try(time.monotonic()):
+            return False
+        if not self.recovery.needs_new_backend:
+            return True
+        self.step_began_s = time.monotonic()
+        try:
+            self.close()
+            self._backend = self._open_network()
+        except Exception as error:  # noqa: BLE001 - the driver may raise anything
+            self._failed(error)
+            return False
+        finally:
+            self.step_began_s = math.nan
+        assert self._perception is not None
+        self._perception.pipeline.take_backend(self._backend)
+        self.info = self._backend.info
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        wait_s = self.recovery.failed(time.monotonic(), explain(error))
+        self._logger.error(f'The inference failed ({self.recovery.failures} in a row): '
+                           f'{self.recovery.problem}. Next attempt in {wait_s:.1f} s.',
+                           throttle_duration_sec=1.0)

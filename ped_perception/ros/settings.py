@@ -1,0 +1,128 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""All parameters of the detector node, read and changed as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ped_perception.backends import BackendConfig
+from ped_perception.core.config import size_hw_from_text
+from ped_perception.core.ground_filter import GroundFilterConfig
+from ped_perception.core.ground_ranges import GroundConfig
+from ped_perception.core.health import HealthConfig
+from ped_perception.core.horizon import HorizonConfig
+from ped_perception.core.image_monitor import ImageMonitorConfig
+from ped_perception.core.perception import PerceptionConfig
+from ped_perception.core.pipeline import DetectorConfig
+from ped_perception.core.recovery import RecoveryConfig
+from ped_perception.core.stamps import AgeConfig
+from ped_perception.core.tracker import TrackerConfig
+from ped_perception.core.views import region_from_numbers, specs_from_texts
+from ped_perception.ros.config import CameraConfig, NodeConfig
+from ped_perception.ros.ground_output import GroundOutputConfig
+from ped_perception.ros.lookout import LookoutConfig
+from ped_perception.ros.params import changed, declare_and_read, refuse_unknown
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+# What plans are built for by default; larger batches make no picture sooner.
+_USUAL_BATCH = 8
+
+# The configuration of each field of Settings, and the prefix of its parameters.
+PREFIXES: Mapping[str, tuple[type, str]] = {
+    'node': (NodeConfig, ''), 'backend': (BackendConfig, ''), 'detector': (DetectorConfig, ''),
+    'age': (AgeConfig, ''), 'health': (HealthConfig, ''), 'output': (GroundOutputConfig, ''),
+    'recovery': (RecoveryConfig, 'recovery.'), 'tracker': (TrackerConfig, 'tracker.'),
+    'ground': (GroundConfig, 'ground.'), 'ground_filter': (GroundFilterConfig, 'ground_filter.'),
+    'image_monitor': (ImageMonitorConfig, 'image_monitor.'),
+    'horizon': (HorizonConfig, 'horizon.')}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All parameters, by what they are about; ``cameras`` by the name of the camera."""
+
+    node: NodeConfig
+    backend: BackendConfig
+    detector: DetectorConfig
+    age: AgeConfig
+    health: HealthConfig
+    output: GroundOutputConfig
+    recovery: RecoveryConfig
+    tracker: TrackerConfig
+    ground: GroundConfig
+    ground_filter: GroundFilterConfig
+    image_monitor: ImageMonitorConfig
+    horizon: HorizonConfig
+    cameras: Mapping[str, CameraConfig]
+
+    def changed(self, changes: list[Parameter]) -> Settings:
+        """
+        Apply changes made at run time: all, or none.
+
+        Raises:
+            ConfigError: a value is of the wrong type, out of range or impossible.
+        """
+        settings = replace(
+            self, **{name: changed(getattr(self, name), changes, prefix)
+                     for name, (_, prefix) in PREFIXES.items()},
+            cameras={name: changed(config, changes, f'{name}.')
+                     for name, config in self.cameras.items()})
+        settings.slots()
+        return settings
+
+    def lookout(self) -> LookoutConfig:
+        """Give what the inference thread needs."""
+        return LookoutConfig(
+            PerceptionConfig(self.detector, self.tracker, self.ground, self.ground_filter),
+            self.age, self.node.step_budget_s)
+
+    def slots(self) -> int:
+        """
+        Check the views of all cameras, and say how many slots a batch needs.
+
+        Returns:
+            All views of the camera with the most, and of all cameras together up to the usual
+            size of a batch.
+
+        Raises:
+            ConfigError: a view, a region or the network size is impossible.
+        """
+        size_hw_from_text(self.backend.network_size)
+        counts = []
+        for name, camera in self.cameras.items():
+            texts = camera.views or self.detector.views
+            specs_from_texts(texts, region_from_numbers(camera.roi, f'{name}.roi'))
+            counts.append(len(texts))
+        return max(*counts, min(sum(counts), _USUAL_BATCH))
+
+
+def read_settings(node: Node) -> Settings:
+    """
+    Declare all parameters and read them.
+
+    Raises:
+        ConfigError: one is unknown, of the wrong type or out of range.
+    """
+    assert {field.name for field in fields(Settings)} == {*PREFIXES, 'cameras'}
+    shared: dict[str, Any] = {name: declare_and_read(node, kind, prefix)
+              for name, (kind, prefix) in PREFIXES.items()}
+    cameras = {camera: declare_and_read(node, CameraConfig, f'{camera}.')
+               for camera in shared['node'].cameras}
+    refuse_unknown(node)
+    return Settings(**shared, cameras=cameras)
