@@ -334,4 +334,3 @@ class ImageMonitor:
                 self._told.add(problem)
             else:
                 self._told.discard(problem)
-
