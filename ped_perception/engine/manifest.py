@@ -185,7 +185,7 @@ class Manifest:
         try:
             content = json.loads(data)
             if content.pop('format') != FORMAT:
-                raise ValueError('of another version of ped_perception')
+                raise ValueError(f'its format is not {FORMAT}: another version wrote it')
             del content['checksum']
             recipe = dict(content.pop('recipe'))
             recipe.update(batches=Batches(**recipe['batches']),
