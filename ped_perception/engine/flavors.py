@@ -161,8 +161,8 @@ def dla_problem(library: Library, cores: int, core: int, precision: str,
         is_dynamic: the batch has no fixed size.
     """
     if not cores:
-        return (f'{library} sees no DLA on this machine. AGX Orin has two, which TensorRT uses up to '
-                '10.7 (JetPack 6) and again from 11.4.1 (JetPack 7.2.2). Leave out --dla')
+        return (f'{library} sees no DLA on this machine. AGX Orin has two, which TensorRT uses '
+                'up to 10.7 (JetPack 6) and again from 11.4.1 (JetPack 7.2.2). Leave out --dla')
     if not 0 <= core < cores:
         return f'there is no DLA core {core}; this machine has 0 to {cores - 1}'
     if precision == 'fp32':
