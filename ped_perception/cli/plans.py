@@ -33,7 +33,13 @@ from ped_perception.engine.flavors import AUTO, FLAVORS
 from ped_perception.engine.gate import Gate
 from ped_perception.engine.golden import golden_pictures
 from ped_perception.engine.locate import PlanRequest, USUAL_BATCHES
-from ped_perception.engine.manifest import Batches, inspect_plan, LoadedPlan, Manifest
+from ped_perception.engine.manifest import (
+    Batches,
+    inspect_plan,
+    LoadedPlan,
+    Manifest,
+    SUFFIX,
+)
 from ped_perception.engine.models import TypedGraphInfo
 from ped_perception.engine.names import resolve, usual_size
 from ped_perception.engine.plans import built_plans, user_plans
@@ -108,6 +114,9 @@ def size_of(options: argparse.Namespace) -> tuple[int, int]:
     if options.size is not None:
         height, width = options.size
         return height, width
+    if Path(options.model).suffix == SUFFIX:
+        raise ModelError(f'{options.model} is a plan, and this takes the model that it was built '
+                         f'of; look at a plan with: ped_engine verify {options.model}')
     size_hw = usual_size(options.model)
     if size_hw is not None:
         return size_hw

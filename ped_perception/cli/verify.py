@@ -24,16 +24,23 @@ import sys
 from typing import Any
 
 from ped_perception.backends import BackendConfig, open_graph, open_on_cpu
+from ped_perception.backends.gpu_letterbox import ensure_kernels
 from ped_perception.cli.plans import (
     add_plan_options,
     gate_from_options,
     manifest_lines,
     size_of,
 )
-from ped_perception.core.errors import EngineMismatchError, PedPerceptionError
+from ped_perception.core.errors import (
+    BackendError,
+    EngineMismatchError,
+    ModelError,
+    PedPerceptionError,
+)
 from ped_perception.engine.golden import (
     expectation_from,
     Expected,
+    GoldenReport,
     run_golden,
     shipped_expectation,
 )
@@ -108,14 +115,24 @@ def _verify_plan(path: Path, loaded: LoadedPlan | str) -> list[str]:
     if isinstance(loaded, str):
         raise EngineMismatchError(f'{loaded}. Build it again: ped_engine build NAME --force')
     lines = [f'plan       {path}', 'intact     yes, by sha256', *manifest_lines(loaded.manifest)]
-    if find_gpu() is None:
+    gpu = find_gpu()
+    if gpu is None:
         return [*lines, 'golden     not run: this machine has no NVIDIA GPU']
+    lines.append(f'golden     {_golden_of_plan(path, loaded, "cpu")}')
+    try:
+        ensure_kernels(gpu.capability, allow_build=False)
+    except BackendError:
+        return [*lines, 'letterbox  of the GPU not run: it is not compiled']
+    return [*lines, f'letterbox  of the GPU: {_golden_of_plan(path, loaded, "gpu")}']
+
+
+def _golden_of_plan(path: Path, loaded: LoadedPlan, preprocess: str) -> GoldenReport:
     recipe = loaded.manifest.recipe
-    config = BackendConfig(model=recipe.name, backend='tensorrt')
+    config = BackendConfig(model=recipe.name, backend='tensorrt', preprocess=preprocess)
     with open_graph(path, config, recipe.batches.maximum) as backend:
         report = run_golden(backend, recipe.name, _expectation(recipe.name, recipe.network_hw))
     report.refuse()
-    return [*lines, f'golden     {report}']
+    return report
 
 
 def _expectation(name: str, network_hw: tuple[int, int]) -> Expected:
@@ -123,5 +140,11 @@ def _expectation(name: str, network_hw: tuple[int, int]) -> Expected:
     shipped = shipped_expectation(name, network_hw)
     if shipped is not None:
         return shipped
-    with open_on_cpu(name, typed_graph(name, network_hw)) as backend:
+    try:
+        graph = typed_graph(name, network_hw)
+    except ModelError as error:
+        raise ModelError(f'What {name} must find is not known: {error} Its file is needed: '
+                         f'ped_engine import FILE --size {network_hw[1]}x{network_hw[0]} '
+                         f'--name {name}') from error
+    with open_on_cpu(name, graph) as backend:
         return expectation_from(backend)

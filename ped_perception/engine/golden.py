@@ -15,9 +15,9 @@
 """
 The golden self-test: a loaded network must find known pedestrians where they are.
 
-It goes the way of camera pictures, the letterbox of the backend included, so it finds what no
-checksum can: red and blue exchanged, a wrong normalisation, the plan of another model, float16
-that collapsed.
+It goes the way of camera pictures, in batches and through the letterbox of the backend, so it
+finds what no checksum can: red and blue exchanged, a wrong normalisation, slots mixed up, the plan
+of another model, float16 that collapsed.
 The pictures and what float32 finds in them are shipped (``engines/golden``); other models are
 held against what their own float32 graph finds.
 """
@@ -35,14 +35,7 @@ import numpy as np
 from ped_perception.core.detections import detections_from_candidates, intersections
 from ped_perception.core.errors import EngineMismatchError, ModelError
 from ped_perception.core.pipeline import Backend
-from ped_perception.core.types import (
-    Candidates,
-    Detections,
-    Float32Array,
-    Frame,
-    Uint8Array,
-    View,
-)
+from ped_perception.core.types import Detections, Float32Array, Frame, Uint8Array
 from ped_perception.core.views import place_view, ViewSpec
 from ped_perception.engine.catalogue import engines_folders
 
@@ -154,8 +147,7 @@ def shipped_expectation(model: str, network_hw: tuple[int, int]) -> Expected | N
 def expectation_from(backend: Backend) -> Expected:
     """Make an expectation of what a trusted backend finds: the float32 graph on the CPU."""
     found = {}
-    for name, image_hw3 in golden_pictures().items():
-        detections = _detect(backend, name, image_hw3)
+    for name, detections in _detect(backend, golden_pictures()).detections.items():
         boxes_m5 = np.column_stack([detections.boxes_n4, detections.scores_n])
         found[name] = boxes_m5[detections.scores_n >= PLAUSIBLE].astype(np.float32)
     return found
@@ -163,7 +155,7 @@ def expectation_from(backend: Backend) -> Expected:
 
 def run_golden(backend: Backend, model: str, expected: Expected | None = None) -> GoldenReport:
     """
-    Run the self-test through a loaded network; its batch buffer is overwritten.
+    Run the self-test through a loaded network; its slots are overwritten.
 
     Args:
         backend: as it will be used.
@@ -182,15 +174,23 @@ def run_golden(backend: Backend, model: str, expected: Expected | None = None) -
             f'No golden boxes are shipped for {model} at {info.network_hw[1]}x'
             f'{info.network_hw[0]}; compare it with its float32 graph: ped_engine verify {model}')
     closeness = CLOSENESS[info.precision]
-    pictures = golden_pictures()
-    found = {name: _detect(backend, name, pictures[name]) for name in expected}
-    results = [_compare(name, expected[name], found[name], closeness) for name in expected]
+    every = golden_pictures()
+    pictures = {name: every[name] for name in expected}
+    seen = _detect(backend, pictures)
+    results = [_compare(name, expected[name], seen.detections[name], closeness)
+               for name in expected]
     problems = tuple(problem for result in results for problem in result.problems)
     return GoldenReport(
         model, info.precision, info.backend, sum(result.expected for result in results),
         sum(result.found for result in results), min(result.iou for result in results),
         max(result.score_shift for result in results), problems,
-        _cause(backend, expected, found, pictures, closeness) if problems else '')
+        _cause(backend, expected, seen, pictures, closeness) if problems else '')
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    detections: Mapping[str, Detections]
+    is_finite: bool
 
 
 @dataclass(frozen=True)
@@ -228,16 +228,16 @@ def _compare(name: str, expected_m5: Float32Array, found: Detections,
     return _Result(len(must_m5), len(ious) - 1, min(ious), max(shifts), tuple(problems))
 
 
-def _cause(backend: Backend, expected: Expected, found: Mapping[str, Detections],
+def _cause(backend: Backend, expected: Expected, seen: _Seen,
            pictures: Mapping[str, Uint8Array], closeness: Closeness) -> str:
     """Guess what is wrong."""
-    if not all(np.isfinite(_candidates(backend, pictures[name])[0].scores_nk).all()
-               for name in expected):
+    found = seen.detections
+    if not seen.is_finite:
         return 'Its scores are not numbers: the arithmetic overflows.'
     if not any(len(detections.scores_n) for detections in found.values()):
         return 'It finds nothing at all: the scores have collapsed.'
-    swapped = {name: _detect(backend, name, np.ascontiguousarray(pictures[name][:, :, ::-1]))
-               for name in expected}
+    swapped = _detect(backend, {name: np.ascontiguousarray(image_hw3[:, :, ::-1])
+                                for name, image_hw3 in pictures.items()}).detections
     if not any(_compare(name, expected[name], swapped[name], closeness).problems
                for name in expected):
         return 'With red and blue exchanged it is right: the channel order is wrong.'
@@ -249,20 +249,22 @@ def _cause(backend: Backend, expected: Expected, found: Mapping[str, Detections]
     return 'It is another model, or one for another input size.'
 
 
-def _detect(backend: Backend, name: str, image_hw3: Uint8Array) -> Detections:
-    """Find pedestrians in a picture, in its pixels."""
-    candidates, view = _candidates(backend, image_hw3)
-    return detections_from_candidates(
-        Frame(name, 0, '', image_hw3), candidates, range(1), [view],
-        score_threshold=LOWEST, nms_iou=NMS_IOU)
-
-
-def _candidates(backend: Backend, image_hw3: Uint8Array) -> tuple[Candidates, View]:
-    """Look at a picture as at one of a camera; the candidates are valid until the next."""
-    view = place_view(ViewSpec(), (image_hw3.shape[0], image_hw3.shape[1]),
-                      backend.info.network_hw)
-    backend.fill(0, image_hw3, view)
-    return backend.infer(1), view
+def _detect(backend: Backend, pictures: Mapping[str, Uint8Array]) -> _Seen:
+    """Find pedestrians in pictures, in their pixels; as many at once as there are slots."""
+    detections, is_finite, names = {}, True, list(pictures)
+    for first in range(0, len(names), backend.info.max_batch):
+        batch = names[first:first + backend.info.max_batch]
+        views = [place_view(ViewSpec(), pictures[name].shape[:2], backend.info.network_hw)
+                 for name in batch]
+        for slot, (name, view) in enumerate(zip(batch, views, strict=True)):
+            backend.fill(slot, pictures[name], view)
+        candidates = backend.infer(len(batch))
+        is_finite &= bool(np.isfinite(candidates.scores_nk).all())
+        for slot, (name, view) in enumerate(zip(batch, views, strict=True)):
+            detections[name] = detections_from_candidates(
+                Frame(name, 0, '', pictures[name]), candidates, range(slot, slot + 1), [view],
+                score_threshold=LOWEST, nms_iou=NMS_IOU)
+    return _Seen(detections, is_finite)
 
 
 def _ious(boxes_n4: Float32Array, boxes_m4: Float32Array) -> Float32Array:

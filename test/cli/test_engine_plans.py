@@ -20,8 +20,10 @@ import json
 import os
 import shlex
 
+from letterbox_on_cpu import compiler_problem, cpu_kernels
 from ped_perception.backends import gpu_letterbox
 from ped_perception.backends.gpu_letterbox import ensure_kernels
+from ped_perception.cli import verify
 from ped_perception.cli.engine import main
 from ped_perception.core.errors import MissingExtraError
 from ped_perception.engine.catalogue import ImportOptions, sha256_from_file
@@ -30,6 +32,7 @@ from ped_perception.engine.manifest import inspect_plan
 from ped_perception.engine.models import typed_graph
 from ped_perception.engine.plans import user_plans
 import pytest
+from recorded_gpu import GPU, recorded_gpu, write_double_plan
 import tiny_models
 
 
@@ -96,6 +99,30 @@ def test_an_imported_model_goes_all_the_way_by_its_name(rtx, tmp_path, capsys):
     assert str(plan) in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(('options', 'kernels', 'code', 'said'), [
+    ({}, None, 0, 'letterbox  of the GPU not run: it is not compiled'),
+    ({}, 'right', 0, 'letterbox  of the GPU: nanodet_g fp32 in tensorrt: '),
+    ({}, 'wrong', 1, 'The self-test failed'),
+    ({'channel_order': 'rgb'}, None, 1, 'red and blue exchanged')])
+def test_a_plan_is_verified_on_the_gpu_with_both_letterboxes(
+        tmp_path, monkeypatch, capsys, options, kernels, code, said):
+    if kernels and compiler_problem():
+        pytest.skip(compiler_problem())
+    functions = cpu_kernels(tmp_path) if kernels else {}
+    if kernels == 'wrong':
+        functions = dict.fromkeys(functions, lambda grid, block, arguments: None)
+    if kernels:
+        monkeypatch.setattr(verify, 'ensure_kernels', lambda capability, allow_build: tmp_path)
+    graph = typed_graph('nanodet_g', (256, 416), options=ImportOptions(**options))
+    monkeypatch.setattr(verify, 'find_gpu', lambda: GPU)
+    with recorded_gpu(functions):
+        plan = write_double_plan(tmp_path, graph, network_hw=(256, 416), name='nanodet_g')
+        assert main(['verify', str(plan)]) == code
+    captured = capsys.readouterr()
+    assert said in captured.out + captured.err
+    assert code or 'golden     nanodet_g fp32 in tensorrt: ' in captured.out
+
+
 @pytest.mark.parametrize('has_nvcc', [True, False])
 def test_build_compiles_the_letterbox_or_says_that_it_did_not(
         rtx, tmp_path, monkeypatch, capsys, has_nvcc):
@@ -125,6 +152,7 @@ def test_build_compiles_the_letterbox_or_says_that_it_did_not(
      "no layer 'no/layer'"),
     ('build missing.onnx --target sm_86', 'neither a file nor a known model'),
     (f'build {__file__} --target sm_86', 'say it: --size'),
+    ('inspect some.plan', 'is a plan, and this takes the model'),
     ('verify missing.plan', 'missing.plan.json does not exist'),
 ])
 def test_a_failure_is_one_line_that_says_what_to_do(rtx, capsys, arguments, message):

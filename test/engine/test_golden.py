@@ -157,6 +157,16 @@ def test_the_letterbox_of_the_gpu_is_tested_too(folder, tmp_path):
             assert (run_golden(backend, MODEL).problems == ()) is is_right
 
 
+def test_slots_that_are_mixed_up_are_found(folder):
+    graph = typed_graph(MODEL, (256, 416), cache_dir=folder)
+    config = BackendConfig(model=MODEL, backend='onnxruntime')
+    with open_graph(graph, config, 4) as backend:
+        assert run_golden(backend, MODEL).problems == ()
+        turned = Claiming(backend, change=lambda candidates: Candidates(
+            candidates.boxes_nk4[::-1], candidates.scores_nk[::-1]))
+        assert run_golden(turned, MODEL).problems
+
+
 def with_scores(value):
     """Answer with the same boxes and one score."""
     return lambda candidates: Candidates(
