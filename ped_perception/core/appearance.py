@@ -23,14 +23,34 @@ fixed number of points of a box, so that the cost does not grow with the size of
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Uint8Array
 
 # The inner half of the width and four fifths of the height: little background.
 _COLUMNS = np.linspace(0.25, 0.75, 7)[:-1] + 0.25 / 6
 _ROWS = np.linspace(0.1, 0.9, 17)[:-1] + 0.4 / 16
 _HALVES = 2
-# Four levels of each colour channel.
-_SHIFT, _COLOURS = 6, 64
+# Brightness and two opponent chromas, red against blue and green against both. Clothes and
+# streets are mostly grey: stretched, their chroma fills the levels that there are.
+_LEVELS, _STRETCH = 5, 2.0
+_DEPTH_BITS = 5
+
+
+def _colour_table() -> NDArray[np.intp]:
+    """Give, of each BGR of five bits a channel, the number of its colour."""
+    values = (np.arange(1 << _DEPTH_BITS) + 0.5) * (256 >> _DEPTH_BITS)
+    blue, green, red = np.meshgrid(values, values, values, indexing='ij')
+    axes = np.stack([(blue + green + red) / 3, 128 + _STRETCH * (red - blue),
+                     128 + _STRETCH * (green - (red + blue) / 2)])
+    levels = np.rint(np.clip(axes / 255, 0, 1) * (_LEVELS - 1)).astype(np.intp)
+    bins = np.ravel_multi_index(tuple(levels), (_LEVELS,) * 3)
+    # Many combinations are no colour at all.
+    table: NDArray[np.intp] = np.unique(bins, return_inverse=True)[1].reshape(-1)
+    return table
+
+
+_BIN_OF_COLOUR = _colour_table()
+_COLOURS = int(_BIN_OF_COLOUR.max()) + 1
 LOOK_SIZE = _HALVES * _COLOURS
 
 
@@ -52,8 +72,10 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
     y_nr = boxes_n4[:, 1, None] + side_n2[:, 1, None] * _ROWS
     colour_nrc3 = image_hw3[np.clip(y_nr, 0, height - 1).astype(np.intp)[:, :, None],
                             np.clip(x_nc, 0, width - 1).astype(np.intp)[:, None, :]]
-    level_nrc3 = (colour_nrc3 >> _SHIFT).astype(np.intp)
-    bin_nrc = (level_nrc3[..., 0] * 4 + level_nrc3[..., 1]) * 4 + level_nrc3[..., 2]
+    level_nrc3 = (colour_nrc3 >> (8 - _DEPTH_BITS)).astype(np.intp)
+    bin_nrc = _BIN_OF_COLOUR[
+        (level_nrc3[..., 0] << 2 * _DEPTH_BITS) | (level_nrc3[..., 1] << _DEPTH_BITS)
+        | level_nrc3[..., 2]]
     # Number the histograms through, person by person, so that one count fills them all.
     count = len(boxes_n4)
     histogram = np.arange(count * _HALVES)[:, None] * _COLOURS

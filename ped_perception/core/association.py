@@ -53,13 +53,16 @@ def overlaps_from_boxes(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.flo
     return overlap_tn
 
 
-def assigned(cost_tn: Float64Array, allowed_tn: BoolArray) -> tuple[Int64Array, Int64Array]:
+def assigned(cost_tn: Float64Array, allowed_tn: BoolArray, max_cost: float = np.inf,
+             ) -> tuple[Int64Array, Int64Array]:
     """
     Choose pairs: as many as allowed, and among those choices the cheapest.
 
     Args:
         cost_tn: cost of each pair, 0..1000.
         allowed_tn: pairs that may be chosen.
+        max_cost: what a pair fewer costs. With a finite one a pair is left out where it would
+            make the others dearer by more than it saves: one good pair instead of two bad ones.
 
     Returns:
         rows and columns of the chosen pairs, each int64[M], ascending in rows.
@@ -70,8 +73,9 @@ def assigned(cost_tn: Float64Array, allowed_tn: BoolArray) -> tuple[Int64Array, 
     if rows.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     small = np.ix_(rows, columns)
-    chosen_rows, chosen_columns = linear_sum_assignment(
-        np.where(allowed_tn[small], cost_tn[small], _FORBIDDEN))
+    worst = min(max_cost, _FORBIDDEN)
+    cost = np.where(allowed_tn[small], np.minimum(cost_tn[small], worst), worst)
+    chosen_rows, chosen_columns = linear_sum_assignment(cost)
     rows, columns = rows[chosen_rows], columns[chosen_columns]
-    kept = allowed_tn[rows, columns]
+    kept = cost[chosen_rows, chosen_columns] < worst
     return rows[kept], columns[kept]

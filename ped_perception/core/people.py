@@ -101,22 +101,25 @@ def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
 
 
 def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
-               overlap_nn: Float64Array, share_t: Float64Array) -> People:
+               overlap_nn: Float64Array, crowd_n: Float64Array,
+              share_t: Float64Array) -> People:
     """
     Let what people look like follow what is seen of them.
 
-    Only sure detections that are not hidden by another sure one count.
+    Only sure detections count that neither another sure one nor somebody else's track hides.
 
     Args:
         people: whose ``detections_t`` belong to this picture.
         looks_nd: of the detections, rows of zeros where not known.
         sure_n: which detections are sure.
         overlap_nn: intersection over union of the detections with each other.
+        crowd_n: largest intersection over union of each detection with somebody else's track.
         share_t: weight of what is seen now, for each of the people.
     """
     crowd_nn = np.where(sure_n[None, :], overlap_nn, 0)
     np.fill_diagonal(crowd_nn, 0)
-    clear_n = sure_n & (crowd_nn.max(axis=1, initial=0) <= _MAX_CROWD) & looks_nd.any(axis=1)
+    crowd_n = np.maximum(crowd_n, crowd_nn.max(axis=1, initial=0))
+    clear_n = sure_n & (crowd_n <= _MAX_CROWD) & looks_nd.any(axis=1)
     rows = np.flatnonzero(people.detections_t >= 0)
     rows = rows[clear_n[people.detections_t[rows]]]
     seen_md = looks_nd[people.detections_t[rows]]

@@ -32,6 +32,7 @@ from ped_perception.core import kalman
 from ped_perception.core.appearance import look_distances, LOOK_SIZE, looks_from_boxes
 from ped_perception.core.association import assigned, overlaps_from_boxes
 from ped_perception.core.config import param
+from ped_perception.core.doubt import crowds, doubts
 from ped_perception.core.ego_motion import BackgroundMotion
 from ped_perception.core.people import (
     newcomers,
@@ -51,12 +52,6 @@ from ped_perception.core.types import (
     Uint8Array,
 )
 from scipy.special import chdtri
-
-# Measured on the shipped model: boxes scored 0.7 and more stray by the noise of the
-# configuration, those around 0.45 twice, those around 0.2 three times as much.
-_GOOD_SCORE, _DOUBT_SLOPE = 0.75, 4.0
-# A detection that might as well be a lost person nearby says little about the one it was given.
-_SHARED_OVERLAP, _SHARED_DOUBT = 0.3, 4.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +109,10 @@ class TrackerConfig:
         2.0, 'How much differing colours count against a pair: two boxes without common colours '
         'cost as much as this many boxes without common area. 0 tracks by position only.',
         minimum=0.0, maximum=100.0)
+    max_cost: float = param(
+        2.0, 'What it costs to leave a track without a sure detection, in the units of '
+        'look_weight: a track keeps its good detection rather than passing it on to help a '
+        'neighbour to any.', minimum=0.1, maximum=1000.0)
     look_memory_s: float = param(
         1.5, 'Time in which the remembered colours of a person follow what is seen.', unit='s',
         minimum=0.01, maximum=100.0)
@@ -195,10 +194,14 @@ class Tracker:
         people = self._carried(detections, image_hw3, now_from_previous_33)
         looks_nd = self._looks(detections, image_hw3)
         overlap_tn = overlaps_from_boxes(people.states.boxes_t4, detections.boxes_n4)
-        rows, columns = self._matched(people, detections, looks_nd, overlap_tn)
-        doubts_m = self._doubts(people, detections, overlap_tn, rows, columns)
+        distance_tn = kalman.squared_distances(
+            people.states, kalman.measurements_from_boxes(detections.boxes_n4), self._model)
+        rows, columns = self._matched(people, detections, looks_nd, overlap_tn, distance_tn)
+        crowd_n, shared_n = crowds(overlap_tn, people.confirmed_t, rows, columns)
+        doubts_m = doubts(detections.scores_n[columns], crowd_n[columns], shared_n[columns],
+                          distance_tn[rows, columns])
         people = self._updated(people, detections, rows, columns, doubts_m)
-        people = self._remembered(people, detections, looks_nd)
+        people = self._remembered(people, detections, looks_nd, crowd_n)
         people = people.take(self._kept(people, detections))
         self._people = people.joined(self._begun(detections, looks_nd, columns))
         return tracks_from_people(self._people, detections)
@@ -226,18 +229,17 @@ class Tracker:
         return looks_from_boxes(image_hw3, detections.boxes_n4)
 
     def _matched(self, people: People, detections: Detections, looks_nd: Float32Array,
-                 overlap_tn: Float64Array) -> tuple[Int64Array, Int64Array]:
+                 overlap_tn: Float64Array, distance_tn: Float64Array,
+                 ) -> tuple[Int64Array, Int64Array]:
         """Pair tracks with detections; give rows of tracks and of detections."""
         config = self._config
-        distance_tn = kalman.squared_distances(
-            people.states, kalman.measurements_from_boxes(detections.boxes_n4), self._model)
         near_tn: BoolArray = np.less_equal(distance_tn, self._gate)
         differ_tn, known_tn = look_distances(people.looks_td, looks_nd, near_tn)
         cost_tn = 1 - overlap_tn + config.look_weight * differ_tn
         sure_n = detections.scores_n >= config.high_score
         unsure_n = ~sure_n & (detections.scores_n >= config.low_score)
         rows, columns = assigned(
-            cost_tn, near_tn & (overlap_tn >= config.min_overlap) & sure_n)
+            cost_tn, near_tn & (overlap_tn >= config.min_overlap) & sure_n, config.max_cost)
         left_t1: BoolArray = people.confirmed_t[:, None].copy()
         left_t1[rows] = False
         more_rows, more_columns = assigned(
@@ -250,17 +252,6 @@ class Tracker:
             near_tn & known_tn & (differ_tn <= config.max_look_distance) & free_n & left_t1)
         return (np.concatenate([rows, more_rows, lost_rows]),
                 np.concatenate([columns, more_columns, lost_columns]))
-
-    def _doubts(self, people: People, detections: Detections, overlap_tn: Float64Array,
-                rows: Int64Array, columns: Int64Array) -> Float64Array:
-        """Say how far to distrust each paired detection: a factor on its noise, 1 for none."""
-        score_m = detections.scores_n[columns].astype(np.float64)
-        doubts_m: Float64Array = 1 + _DOUBT_SLOPE * np.maximum(_GOOD_SCORE - score_m, 0)
-        lost_t = people.confirmed_t.copy()
-        lost_t[rows] = False
-        shared_m = (overlap_tn[lost_t][:, columns] >= _SHARED_OVERLAP).any(axis=0)
-        doubts_m[shared_m] *= _SHARED_DOUBT
-        return doubts_m
 
     def _updated(self, people: People, detections: Detections, rows: Int64Array,
                  columns: Int64Array, doubts_m: Float64Array) -> People:
@@ -278,13 +269,13 @@ class Tracker:
             confirmed_t=people.confirmed_t | (seen_t & (age_s_t >= self._config.confirm_s)))
 
     def _remembered(self, people: People, detections: Detections,
-                    looks_nd: Float32Array) -> People:
+                    looks_nd: Float32Array, crowd_n: Float64Array) -> People:
         """Let looks and times of sight follow the new picture."""
         if looks_nd.any():
             unseen_s_t = people.unseen_s_t(detections.stamp_ns)
             people = with_looks(
                 people, looks_nd, detections.scores_n >= self._config.high_score,
-                overlaps_from_boxes(detections.boxes_n4, detections.boxes_n4),
+                overlaps_from_boxes(detections.boxes_n4, detections.boxes_n4), crowd_n,
                 -np.expm1(-unseen_s_t / self._config.look_memory_s))
         return replace(people, seen_ns_t=np.where(
             people.detections_t >= 0, detections.stamp_ns, people.seen_ns_t))

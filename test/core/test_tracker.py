@@ -213,7 +213,7 @@ def painted(*people):
     return image
 
 
-RED, BLUE = (20, 20, 220), (220, 20, 20)
+RED, BLUE, GREEN = (20, 20, 220), (220, 20, 20), (20, 220, 20)
 
 
 @pytest.mark.parametrize(('colour', 'same', 'why'), [
@@ -248,6 +248,68 @@ def test_colours_decide_between_two_who_stand_close():
                            painted((122, RED), (164, BLUE)))
     assert tracks.ids_t.tolist() == [1, 2]
     assert tracks.detections_t.tolist() == [0, 1]
+
+
+def test_a_track_keeps_its_good_detection_rather_than_help_a_lost_neighbour():
+    """Giving it away would make two poor pairs of one good one: everybody shifts by one."""
+    follower = tracker(ego_motion=False)
+    for time_s in every(0.1, 10):
+        follower.step(detections(time_s, person(100), person(124, score=0.8)),
+                      painted((100, RED), (124, BLUE)))
+    # The second is hidden; somebody new stands beside the first, on the other side.
+    tracks = follower.step(detections(1.0, person(101), person(71, score=0.8)),
+                           painted((101, RED), (71, GREEN)))
+    assert tracks.detections_t.tolist() == [0, -1, 1]
+
+
+def test_colours_are_not_learned_from_a_box_that_a_hidden_person_may_be_in():
+    follower = tracker(ego_motion=False, look_memory_s=0.1)
+    for time_s in every(0.1, 10):
+        follower.step(detections(time_s, person(100), person(142, score=0.8)),
+                      painted((100, RED), (142, BLUE)))
+    # The second is still there by all that is known, but only one box is found, over both.
+    for time_s in (1.0, 1.1, 1.2):
+        follower.step(detections(time_s, person(115)), painted((115, BLUE)))
+    tracks = follower.step(detections(1.3, person(110), person(152, score=0.8)),
+                           painted((110, RED), (152, BLUE)))
+    assert tracks.ids_t.tolist() == [1, 2]
+    assert tracks.detections_t.tolist() == [0, 1]
+
+
+def test_a_box_in_a_crowd_moves_its_track_less():
+    """It takes in part of the neighbour."""
+    moved = []
+    for neighbour in (125.0, 350.0):
+        follower = tracker()
+        for time_s in every(0.1, 10):
+            follower.step(detections(time_s, person(100), person(neighbour, score=0.8)))
+        tracks = follower.step(detections(1.0, person(103), person(neighbour, score=0.8)))
+        moved.append(tracks.boxes_t4[0, 0] - 80)
+    assert 0 < moved[0] < 0.8 * moved[1]
+
+
+def test_another_outline_moves_a_track_less_than_its_distance_says():
+    """A sign in front of a body makes a box that is no measurement of the person."""
+    shares = []
+    for shift in (2.0, 24.0):
+        follower = tracker()
+        walk(follower, every(0.1, 10), speed_px_s=0)
+        tracks = follower.step(detections(1.0, person(100 + shift)))
+        shares.append((tracks.boxes_t4[0, 0] - 80) / shift)
+    assert shares[1] < 0.8 * shares[0]
+
+
+@pytest.mark.parametrize(('first', 'second', 'apart', 'why'), [
+    ((60, 60, 60), (60, 60, 60), (0, 0), 'the same'),
+    ((60, 60, 60), (64, 62, 60), (0, 0.5), 'noise of the camera'),
+    ((80, 80, 110), (110, 80, 80), (0.9, 1), 'greyish red and greyish blue'),
+    ((30, 30, 30), (200, 200, 200), (0.9, 1), 'black and white'),
+])
+def test_muted_colours_are_told_apart(first, second, apart, why):
+    looks = [looks_from_boxes(np.full((*HW, 3), colour, np.uint8),
+                              np.array([person(100)[:4]], np.float32))[0]
+             for colour in (first, second)]
+    assert apart[0] - 1e-6 <= 1 - looks[0] @ looks[1] <= apart[1] + 1e-6
 
 
 def test_looks_are_of_length_one_and_tell_the_halves_apart():
@@ -325,6 +387,17 @@ def test_a_picture_of_another_size_is_refused():
 ])
 def test_assignment(cost, allowed, pairs, why):
     rows, columns = assigned(np.array(cost, float), np.array(allowed, bool))
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == pairs
+
+
+@pytest.mark.parametrize(('cost', 'pairs', 'why'), [
+    ([[1, 9], [9, 1]], [(0, 0), (1, 1)], 'both are cheap'),
+    ([[1, 9], [9, 5]], [(0, 0)], 'a pair that costs as much as none is none'),
+    ([[0, 4], [4, 9]], [(0, 0)], 'two dear pairs cost more than a cheap one and none'),
+    ([[3.5, 4], [4, 9]], [(0, 1), (1, 0)], 'they would not'),
+])
+def test_assignment_with_a_price_for_a_pair_fewer(cost, pairs, why):
+    rows, columns = assigned(np.array(cost, float), np.ones((2, 2), bool), 5.0)
     assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == pairs
 
 
