@@ -18,14 +18,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from ped_perception.core.pipeline import BackendInfo
-from ped_perception.core.types import Uint8Array, View
+from ped_perception.core.types import Candidates, Uint8Array, View
 from ped_perception.core.views import write_view
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class CpuBackend(ABC):
@@ -56,10 +52,14 @@ class CpuBackend(ABC):
         write_view(image_hw3, view, self._batch_nhw3[slot])
 
     @abstractmethod
+    def infer(self, count: int) -> Candidates:
+        """Run the first ``count`` slots; see ``core.pipeline.Backend``."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release the network; closing twice is harmless."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> CpuBackend:
         """Give itself."""
         return self
 

@@ -24,18 +24,14 @@ from pathlib import Path
 import sys
 from typing import Any
 
+from ped_perception.cli.arguments import size
 from ped_perception.cli.inspect import add_inspect
 from ped_perception.cli.int8 import import_int8, KEPT_FROM_CALIBRATION, Pictures
 from ped_perception.cli.plans import add_build, plan_rows, print_plan_rows
 from ped_perception.cli.verify import add_verify
+from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.errors import ModelError, PedPerceptionError
-from ped_perception.engine.catalogue import (
-    find_file,
-    ImportOptions,
-    ModelEntry,
-    size_hw_from_text,
-    SourceModel,
-)
+from ped_perception.engine.catalogue import find_file, ImportOptions, ModelEntry, SourceModel
 from ped_perception.engine.models import (
     cached_path,
     compile_graph,
@@ -64,9 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     _add_list(commands)
     _add_import(commands)
-    add_build(commands, _size)
-    add_inspect(commands, _size)
-    add_verify(commands, _size)
+    add_build(commands)
+    add_inspect(commands)
+    add_verify(commands)
     return parser
 
 
@@ -103,12 +99,13 @@ def _model_row(entry: ModelEntry) -> dict[str, Any]:
     return {
         'name': entry.name, 'kind': 'model', 'title': entry.title,
         'family': entry.family, 'path': str(path) if path else None,
-        'shipped': entry.shipped, 'size': _size_text(entry.size_hw), 'licence': entry.licence,
-        'prebuilt': [{'size': _size_text(row.size_hw), 'precision': row.precision,
+        'shipped': entry.shipped, 'size': text_from_size_hw(entry.size_hw),
+        'licence': entry.licence,
+        'prebuilt': [{'size': text_from_size_hw(row.size_hw), 'precision': row.precision,
                       'runtime': row.runtime, 'agreement': row.agreement}
                      for row in entry.prebuilt],
         'source': entry.source, 'how_to_get': entry.how_to_get,
-        'measured': [{'images': row.images, 'size': _size_text(row.size_hw),
+        'measured': [{'images': row.images, 'size': text_from_size_hw(row.size_hw),
                       'ap50': row.ap50, 'ap': row.ap} for row in entry.measured]}
 
 
@@ -123,7 +120,7 @@ def _add_import(commands: Any) -> None:
                     'models, else from the family. What is given is remembered under the '
                     "model's name.")
     parser.add_argument('model', metavar='NAME|FILE', help='a known model or an ONNX file')
-    parser.add_argument('--size', required=True, type=_size, metavar='WxH',
+    parser.add_argument('--size', required=True, type=size, metavar='WxH',
                         help='network input, as 640x384')
     parser.add_argument('-o', '--output', type=Path, metavar='FILE',
                         help="ONNX file to write (default: in the user's cache)")
@@ -209,22 +206,11 @@ def _summary(report: ImportReport) -> list[str]:
         f'file       {report.path} ({report.path.stat().st_size / 1e6:.2f} MB)']
 
 
-def _size(text: str) -> tuple[int, int]:
-    try:
-        return size_hw_from_text(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < KEPT_FROM_CALIBRATION:
         raise argparse.ArgumentTypeError(f'{text!r} is not a number of at least '
                                          f'{KEPT_FROM_CALIBRATION}')
     return int(text)
-
-
-def _size_text(size_hw: tuple[int, int]) -> str:
-    return f'{size_hw[1]}x{size_hw[0]}'
 
 
 if __name__ == '__main__':

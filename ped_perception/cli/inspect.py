@@ -23,6 +23,7 @@ import re
 import sys
 from typing import Any, TYPE_CHECKING
 
+from ped_perception.cli.arguments import positive, size
 from ped_perception.cli.inspect_page import page_from_inspection
 from ped_perception.cli.inspect_text import lines_from_inspection, megabytes, milliseconds
 from ped_perception.cli.plans import size_of
@@ -40,8 +41,8 @@ SECONDS = {'us': 1e-6, 'ms': 1e-3, 's': 1.0}
 NAMED = 3
 
 
-def add_inspect(commands: Any, size: Any) -> None:
-    """Add the command; ``size`` reads a network size."""
+def add_inspect(commands: Any) -> None:
+    """Add the command."""
     parser = commands.add_parser(
         'inspect', help='what a network costs and sees, and whether it fits a budget',
         description='Counts parameters, multiplications and bytes of every layer, what the heads '
@@ -54,7 +55,7 @@ def add_inspect(commands: Any, size: Any) -> None:
                         help='network input (default: that of models.toml or of the graph)')
     parser.add_argument('--precision', choices=('fp32', 'fp16'), default=None,
                         help='of weights and activations (default: fp16)')
-    parser.add_argument('--batch', type=_positive, default=1, metavar='N',
+    parser.add_argument('--batch', type=positive, default=1, metavar='N',
                         help='images at once (default: %(default)s)')
     parser.add_argument('--device', nargs='+', default=[], metavar='NAME',
                         help=f'estimate for: {", ".join(load_devices())}')
@@ -154,9 +155,3 @@ def _share(text: str) -> float:
     if not 0.0 < value <= 1.0:
         raise argparse.ArgumentTypeError(f'{text!r} is not in (0, 1]')
     return value
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number of images')
-    return int(text)

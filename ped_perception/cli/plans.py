@@ -26,6 +26,8 @@ from typing import Any
 
 from ped_perception.backends import open_on_cpu
 from ped_perception.backends.gpu_letterbox import ensure_kernels
+from ped_perception.cli.arguments import positive, size
+from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.errors import BackendError, ImageError, ModelError
 from ped_perception.engine.agreement import LabelledPicture
 from ped_perception.engine.ensure import ensure_plan, Watch
@@ -50,8 +52,8 @@ MOST_PICTURES = 200
 MEGABYTE = 1e6
 
 
-def add_build(commands: Any, size: Any) -> None:
-    """Add the command; ``size`` reads a network size."""
+def add_build(commands: Any) -> None:
+    """Add the command."""
     parser = commands.add_parser(
         'build', help='build the TensorRT plan of a model',
         description='Builds a plan for this GPU, or with TensorRT-RTX for others, checks its '
@@ -59,13 +61,13 @@ def add_build(commands: Any, size: Any) -> None:
                     'nothing if a good one is there. Where nvcc is, the letterbox of the GPU '
                     'is compiled, too.')
     parser.add_argument('model', metavar='NAME|FILE', help='a known model or an ONNX file')
-    add_plan_options(parser, size)
+    add_plan_options(parser)
     parser.add_argument('--flavor', choices=(AUTO, *FLAVORS), default=AUTO,
                         help='of TensorRT (default: the one installed)')
     parser.add_argument('--target', nargs='+', default=(), metavar='sm_XX',
                         help='compute capabilities to build for (tensorrt_rtx; default: that of '
                              'this GPU)')
-    parser.add_argument('--workspace', type=_positive, metavar='MiB',
+    parser.add_argument('--workspace', type=positive, metavar='MiB',
                         help='most scratch memory of a layer (default: all there is)')
     parser.add_argument('--dla', type=int, metavar='CORE',
                         help='DLA core that runs what it can; the GPU runs the rest')
@@ -77,7 +79,7 @@ def add_build(commands: Any, size: Any) -> None:
     parser.set_defaults(run=_build)
 
 
-def add_plan_options(parser: argparse.ArgumentParser, size: Any) -> None:
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``build`` and ``verify`` have in common."""
     parser.add_argument('--size', type=size, metavar='WxH',
                         help='network input (default: that of models.toml)')
@@ -141,7 +143,7 @@ def plan_row(path: Path, loaded: LoadedPlan | str) -> dict[str, Any]:
     recipe, memory = manifest.recipe, manifest.memory
     return {
         'name': recipe.name, 'kind': 'plan', 'path': str(path), 'problem': None,
-        'size': f'{recipe.network_hw[1]}x{recipe.network_hw[0]}',
+        'size': text_from_size_hw(recipe.network_hw),
         'precision': recipe.precision, 'batch': str(recipe.batches),
         'flavor': recipe.flavor, 'flavor_version': recipe.flavor_version, 'gpu': recipe.gpu,
         'capabilities': list(recipe.capabilities), 'plan_bytes': manifest.plan_bytes,
@@ -252,14 +254,8 @@ def _megabytes(count: int | None) -> str:
     return 'unknown' if count is None else f'{count / MEGABYTE:.1f} MB'
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a positive number')
-    return int(text)
-
-
 def _batches(text: str) -> Batches:
-    sizes = [_positive(part) for part in text.split(',')]
+    sizes = [positive(part) for part in text.split(',')]
     if len(sizes) == 1:
         sizes *= 3
     if len(sizes) != 3 or sizes != sorted(sizes):

@@ -31,6 +31,7 @@ from ped_perception.cli.plans import (
     manifest_lines,
     size_of,
 )
+from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.errors import (
     BackendError,
     EngineMismatchError,
@@ -51,8 +52,8 @@ from ped_perception.engine.names import resolve
 from ped_perception.engine.plans import built_plans, user_plans
 
 
-def add_verify(commands: Any, size: Any) -> None:
-    """Add the command; ``size`` reads a network size."""
+def add_verify(commands: Any) -> None:
+    """Add the command."""
     parser = commands.add_parser(
         'verify', help='check a model or a plan: intact, right on the golden pictures',
         description='Of a model: the golden pictures in float32, the precision against float32, '
@@ -60,7 +61,7 @@ def add_verify(commands: Any, size: Any) -> None:
                     'that it finds the pedestrians of the golden pictures.')
     parser.add_argument('model', metavar='NAME|FILE|PLAN',
                         help=f'a known model, an ONNX file or a {SUFFIX} file')
-    add_plan_options(parser, size)
+    add_plan_options(parser)
     parser.set_defaults(run=_verify)
 
 
@@ -71,7 +72,7 @@ def _verify(options: argparse.Namespace) -> int:
     name, network_hw = resolve(options.model).name, size_of(options)
     checks = [partial(_verify_graph, options.model, network_hw),
               partial(_verify_precision, options, network_hw)]
-    start = f'{name}-{network_hw[1]}x{network_hw[0]}-'
+    start = f'{name}-{text_from_size_hw(network_hw)}-'
     checks += [partial(_verify_plan, plan, loaded)
                for plan, loaded in built_plans(user_plans(), start).items()]
     return _report(checks)
@@ -144,7 +145,7 @@ def _expectation(name: str, network_hw: tuple[int, int]) -> Expected:
         graph = typed_graph(name, network_hw)
     except ModelError as error:
         raise ModelError(f'What {name} must find is not known: {error} Its file is needed: '
-                         f'ped_engine import FILE --size {network_hw[1]}x{network_hw[0]} '
+                         f'ped_engine import FILE --size {text_from_size_hw(network_hw)} '
                          f'--name {name}') from error
     with open_on_cpu(name, graph) as backend:
         return expectation_from(backend)

@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, MISSING
 import difflib
 import math
+import re
 import typing
 from typing import Any, TypeVar
 
@@ -175,11 +176,11 @@ def size_hw_from_text(text: str) -> tuple[int, int]:
     Raises:
         ConfigError: not two whole positive numbers.
     """
-    parts = text.lower().split('x')
-    if len(parts) != 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    match = re.fullmatch(r'([1-9][0-9]{0,4})x([1-9][0-9]{0,4})', text)
+    if match is None:
         raise ConfigError(f"A size is written WIDTHxHEIGHT in pixels, like '640x384', "
                           f'not {text!r}.')
-    return int(parts[1]), int(parts[0])
+    return int(match[2]), int(match[1])
 
 
 def text_from_size_hw(size_hw: tuple[int, int]) -> str:

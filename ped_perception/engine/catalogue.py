@@ -24,7 +24,8 @@ import re
 import sys
 from typing import Any, TYPE_CHECKING
 
-from ped_perception.core.errors import ModelError
+from ped_perception.core.config import size_hw_from_text
+from ped_perception.core.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from ped_perception.engine.graph import ChannelOrder
@@ -120,14 +121,6 @@ class SourceModel:
     licence: str | None = None
 
 
-def size_hw_from_text(text: str) -> tuple[int, int]:
-    """Parse ``'640x384'``, width first as people write it; raises ValueError."""
-    match = re.fullmatch(r'([1-9]\d{0,4})x([1-9]\d{0,4})', text)
-    if match is None:
-        raise ValueError(f'{text!r} is not a size; write WIDTHxHEIGHT, as in 640x384')
-    return int(match[2]), int(match[1])
-
-
 def engines_folders() -> list[Path]:
     """Folders with models, the one that counts first: environment, source tree, install."""
     folders = [Path(text) for text in os.environ.get(ENGINES_VARIABLE, '').split(os.pathsep)
@@ -163,7 +156,7 @@ def load_entries() -> dict[str, ModelEntry]:
     for name, table in tables.items():
         try:
             entries[name] = _entry(name, dict(table))
-        except (KeyError, TypeError, ValueError) as error:
+        except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f'{path}: entry {name}: {type(error).__name__} {error}') from error
     return entries
 

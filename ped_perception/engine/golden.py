@@ -32,12 +32,13 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from ped_perception.core.detections import detections_from_candidates, intersections
+from ped_perception.core.detections import detections_from_candidates
 from ped_perception.core.errors import EngineMismatchError, ModelError
 from ped_perception.core.pipeline import Backend
 from ped_perception.core.types import Detections, Float32Array, Frame, Uint8Array
 from ped_perception.core.views import place_view, ViewSpec
 from ped_perception.engine.catalogue import engines_folders
+from ped_perception.engine.matching import overlaps
 
 FOLDER = 'golden'
 EXPECTED_FILE = 'expected.json'
@@ -206,7 +207,7 @@ def _compare(name: str, expected_m5: Float32Array, found: Detections,
              closeness: Closeness) -> _Result:
     """Hold the boxes of one picture against the expected ones."""
     must_m5 = expected_m5[expected_m5[:, 4] >= CONFIDENT]
-    iou_mn = _ious(must_m5[:, :4], found.boxes_n4)
+    iou_mn = overlaps(must_m5[:, :4], found.boxes_n4)
     problems, shifts, ious = [], [0.0], [1.0]
     for index, (*box, score) in enumerate(must_m5.tolist()):
         best = int(iou_mn[index].argmax()) if len(found.scores_n) else -1
@@ -222,7 +223,7 @@ def _compare(name: str, expected_m5: Float32Array, found: Detections,
             problems.append(f'{where} has the score {found.scores_n[best]:.2f}')
     confident_n4 = found.boxes_n4[found.scores_n >= CONFIDENT + closeness.score]
     strangers = int(np.count_nonzero(
-        _ious(confident_n4, expected_m5[:, :4]).max(axis=1, initial=0.0) < NMS_IOU))
+        overlaps(confident_n4, expected_m5[:, :4]).max(axis=1, initial=0.0) < NMS_IOU))
     if strangers:
         problems.append(f'{name}: {strangers} pedestrians are found where none are')
     return _Result(len(must_m5), len(ious) - 1, min(ious), max(shifts), tuple(problems))
@@ -241,9 +242,9 @@ def _cause(backend: Backend, expected: Expected, seen: _Seen,
     if not any(_compare(name, expected[name], swapped[name], closeness).problems
                for name in expected):
         return 'With red and blue exchanged it is right: the channel order is wrong.'
-    overlaps = [_ious(boxes_m5[boxes_m5[:, 4] >= CONFIDENT, :4], found[name].boxes_n4)
+    nearest = [overlaps(boxes_m5[boxes_m5[:, 4] >= CONFIDENT, :4], found[name].boxes_n4)
                 .max(axis=1, initial=0.0) for name, boxes_m5 in expected.items()]
-    if np.median(np.concatenate(overlaps)) >= NMS_IOU:
+    if np.median(np.concatenate(nearest)) >= NMS_IOU:
         return ('The places are right and the scores are not: the normalisation or the channel '
                 'order differs, or the precision is too low.')
     return 'It is another model, or one for another input size.'
@@ -265,15 +266,6 @@ def _detect(backend: Backend, pictures: Mapping[str, Uint8Array]) -> _Seen:
                 Frame(name, 0, '', pictures[name]), candidates, range(slot, slot + 1), [view],
                 score_threshold=LOWEST, nms_iou=NMS_IOU)
     return _Seen(detections, is_finite)
-
-
-def _ious(boxes_n4: Float32Array, boxes_m4: Float32Array) -> Float32Array:
-    """Overlap of every box with every other: float32[N, M]."""
-    inter_nm = intersections(boxes_n4, boxes_m4)
-    area_n, area_m = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-                      for boxes in (boxes_n4, boxes_m4))
-    return np.asarray(inter_nm / np.maximum(
-        area_n[:, None] + area_m[None, :] - inter_nm, 1e-6), np.float32)
 
 
 def _folder() -> Path:

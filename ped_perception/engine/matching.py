@@ -20,8 +20,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from ped_perception.core.detections import intersections
+from ped_perception.core.association import overlaps_from_boxes
 from ped_perception.core.types import Float32Array
+
+
+def overlaps(boxes_n4: Float32Array, boxes_m4: Float32Array) -> Float32Array:
+    """Give the intersection over union of every box with every other: float32[N, M]."""
+    return overlaps_from_boxes(boxes_n4, boxes_m4).astype(np.float32)
 
 
 def partners(boxes_n4: Float32Array, boxes_m4: Float32Array,
@@ -41,10 +46,7 @@ def partners(boxes_n4: Float32Array, boxes_m4: Float32Array,
     overlap_n = np.zeros(len(boxes_n4), np.float32)
     if not len(boxes_m4):
         return partner_n, overlap_n
-    inter_nm = intersections(boxes_n4, boxes_m4)
-    area_n, area_m = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-                      for boxes in (boxes_n4, boxes_m4))
-    iou_nm = inter_nm / (area_n[:, None] + area_m[None, :] - inter_nm)
+    iou_nm = overlaps(boxes_n4, boxes_m4)
     for index in range(len(boxes_n4)):
         best = int(iou_nm[index].argmax())
         if iou_nm[index, best] >= iou:

@@ -31,12 +31,12 @@ from pathlib import Path
 from typing import Any, Literal, TYPE_CHECKING, TypeAlias
 
 from ped_perception import __version__
-from ped_perception.core.errors import import_extra, ModelError
+from ped_perception.core.config import size_hw_from_text, text_from_size_hw
+from ped_perception.core.errors import ConfigError, import_extra, ModelError
 from ped_perception.engine.catalogue import (
     find_prebuilt,
     ImportOptions,
     INDEX_FILE,
-    size_hw_from_text,
     SourceModel,
 )
 from ped_perception.engine.files import user_folder, write_whole
@@ -92,7 +92,7 @@ class TypedGraphInfo:
             return cls(metadata['name'], metadata['family'], metadata['source_sha256'],
                        size_hw_from_text(metadata['size']), int(metadata['top_k']),
                        int(metadata['class_index']), metadata['precision'])
-        except (KeyError, ValueError) as error:
+        except (ConfigError, KeyError, ValueError) as error:
             raise ModelError(f'{where} is not a typed graph (metadata: {error}). Make one of '
                              'it: ped_engine import FILE --size WxH') from error
 
@@ -134,7 +134,7 @@ def typed_graph(model: str | Path | SourceModel, size_hw: tuple[int, int], *,
     if precision != 'int8':
         compile_graph(source, size_hw, precision, options, path)
         return path
-    command = (f'ped_engine import {source.name} --size {size_hw[1]}x{size_hw[0]} --precision '
+    command = (f'ped_engine import {source.name} --size {text_from_size_hw(size_hw)} --precision '
                f'int8 --runtime {runtime} --calibrate FOLDER')
     for stale in stale_int8(path):
         raise ModelError(
@@ -144,7 +144,7 @@ def typed_graph(model: str | Path | SourceModel, size_hw: tuple[int, int], *,
                if options == NOTHING_SAID else None)
     if shipped is None:
         raise ModelError(
-            f'There is no INT8 graph of {source.name} at {size_hw[1]}x{size_hw[0]} for the '
+            f'There is no INT8 graph of {source.name} at {text_from_size_hw(size_hw)} for the '
             f'runtime {runtime}. Make one of pictures as the camera takes them: {command}')
     return shipped
 
@@ -189,7 +189,7 @@ def cached_path(source: SourceModel, size_hw: tuple[int, int], precision: GraphP
     else:
         label = f'{precision}-{_key({**request, **compiler})}'
     folder = cache_dir if cache_dir is not None else user_folder('graphs')
-    return folder / f'{source.name}-{size_hw[1]}x{size_hw[0]}-{label}.onnx'
+    return folder / f'{source.name}-{text_from_size_hw(size_hw)}-{label}.onnx'
 
 
 def _key(facts: Mapping[str, Any]) -> str:
@@ -225,7 +225,7 @@ def compile_graph(source: SourceModel, size_hw: tuple[int, int], precision: Prec
     best = imported.model.graph.output[1].type.tensor_type.shape.dim[1].dim_value
     metadata = {
         **provenance, 'name': source.name, 'family': family, 'source_sha256': source.sha256,
-        'size': f'{size_hw[1]}x{size_hw[0]}', 'top_k': str(best), 'precision': precision,
+        'size': text_from_size_hw(size_hw), 'top_k': str(best), 'precision': precision,
         'class_index': str(spec.class_index), 'class_count': str(spec.class_count),
         'mean': json.dumps(spec.mean), 'std': json.dumps(spec.std),
         'channel_order': spec.channel_order, 'ped_perception': __version__}

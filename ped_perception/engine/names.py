@@ -28,7 +28,8 @@ from pathlib import Path
 import re
 from typing import Any
 
-from ped_perception.core.errors import ModelError
+from ped_perception.core.config import size_hw_from_text, text_from_size_hw
+from ped_perception.core.errors import ConfigError, ModelError
 from ped_perception.engine.catalogue import (
     check_sha256,
     find_file,
@@ -36,7 +37,6 @@ from ped_perception.engine.catalogue import (
     load_entries,
     ModelEntry,
     sha256_from_file,
-    size_hw_from_text,
     SourceModel,
 )
 from ped_perception.engine.files import user_folder, write_whole
@@ -145,7 +145,7 @@ def remember(source: SourceModel, family: str, size_hw: tuple[int, int],
     """
     before = _entry_of(source.name)
     record = {'file': str(source.path.resolve()), 'sha256': source.sha256, 'family': family,
-              'size': f'{size_hw[1]}x{size_hw[0]}', 'options': asdict(options)}
+              'size': text_from_size_hw(size_hw), 'options': asdict(options)}
     write_whole(_record_path(source.name),
                 (json.dumps(record, indent=2, sort_keys=True) + '\n').encode())
     return before is None or before.sha256 == source.sha256
@@ -176,6 +176,6 @@ def _entry_from_record(path: Path) -> ModelEntry:
             f'Import it again: ped_engine import FILE --size {record["size"]} --name {path.stem}',
             size_hw_from_text(record['size']), ImportOptions(**said), (),
             family=str(record['family']))
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f'{path}, which remembers an imported model, is damaged ({error}). '
                          'Remove it, and import the model again.') from error

@@ -107,7 +107,7 @@ def test_bytes_and_time_have_different_culprits(capsys):
     (['--budget-latency', '20ms'], 'needs --device; known are: orin-nano'),
     (['--budget-memory', 'much'], 'write it as 512MiB'),
     (['--budget-latency', '20 parsecs'], 'write it as 20ms'),
-    (['--batch', '0'], 'not a number of images'),
+    (['--batch', '0'], 'not a positive number'),
     (['--efficiency', '1.5'], 'not in (0, 1]'),
 ])
 def test_wrong_usage_ends_with_2(capsys, arguments, message):

@@ -22,15 +22,9 @@ import shutil
 import subprocess
 import sys
 
-from hypothesis import given, strategies
 from ped_perception.core.errors import ModelError
 from ped_perception.engine import models
-from ped_perception.engine.catalogue import (
-    ENGINES_VARIABLE,
-    ImportOptions,
-    load_entries,
-    size_hw_from_text,
-)
+from ped_perception.engine.catalogue import ENGINES_VARIABLE, ImportOptions, load_entries
 from ped_perception.engine.models import compile_graph, typed_graph, TypedGraphInfo
 from ped_perception.engine.names import resolve
 import pytest
@@ -177,15 +171,3 @@ def test_a_wrong_entry_is_named(engines, old, new, message):
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(ModelError, match=message):
         load_entries()
-
-
-@given(strategies.integers(1, 99999), strategies.integers(1, 99999))
-def test_sizes_are_written_width_first(width, height):
-    assert size_hw_from_text(f'{width}x{height}') == (height, width)
-
-
-@pytest.mark.parametrize('text', ['', '640', '640x', 'x384', '0x384', '640X384', '-1x5',
-                                  '640x384x3', ' 640x384', '640x384\n'])
-def test_other_texts_are_no_sizes(text):
-    with pytest.raises(ValueError, match='not a size'):
-        size_hw_from_text(text)
