@@ -99,13 +99,12 @@ def update_refs(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption('--update-refs'))
 
 
-@pytest.fixture
-def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+@contextlib.contextmanager
+def claimed_domain() -> Iterator[int]:
     """
-    Give the test a ROS domain that no other test on this machine has.
+    Claim a ROS domain that no other test on this machine has.
 
-    Set in this process's environment, so that child processes inherit it. The claim is a locked
-    file, which the system releases even when the test run is killed.
+    The claim is a locked file, which the system releases even when the test run is killed.
     """
     folder = Path(tempfile.gettempdir()) / 'ped_perception_domains'
     folder.mkdir(exist_ok=True)
@@ -116,10 +115,21 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
                 fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
             yield domain
             return
     pytest.fail('all ROS domains are taken by other tests')
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """
+    Give the test a ROS domain of its own.
+
+    Set in this process's environment, so that child processes inherit it.
+    """
+    with claimed_domain() as domain:
+        monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+        yield domain
 
 
 class Processes:
@@ -160,6 +170,10 @@ class Processes:
         self._started.append((name, process))
         return process
 
+    def pid(self, name: str) -> int:
+        """Return the process id of the newest process of that name."""
+        return [process.pid for started, process in self._started if started == name][-1]
+
     def log_path(self, name: str) -> Path:
         """Return where the output of the processes of that name goes."""
         return self._folder / f'{name}.log'
@@ -188,5 +202,21 @@ class Processes:
 def processes(tmp_path: Path) -> Iterator[Processes]:
     """Return a starter of processes that are ended with the test, however it ends."""
     starter = Processes(tmp_path)
+    yield starter
+    starter.end()
+
+
+@pytest.fixture(scope='module')
+def module_domain() -> Iterator[int]:
+    """Give all tests of a module one ROS domain, for processes that they share."""
+    with claimed_domain() as domain, pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ROS_DOMAIN_ID', str(domain))
+        yield domain
+
+
+@pytest.fixture(scope='module')
+def module_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Return a starter of processes that are ended with the module's last test."""
+    starter = Processes(tmp_path_factory.mktemp('processes'))
     yield starter
     starter.end()

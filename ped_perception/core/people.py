@@ -102,7 +102,7 @@ def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
 
 def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
                overlap_nn: Float64Array, crowd_n: Float64Array,
-              share_t: Float64Array) -> People:
+               share_t: Float64Array) -> People:
     """
     Let what people look like follow what is seen of them.
 

@@ -71,12 +71,13 @@ class StampGuard:
     def __init__(self) -> None:
         """Begin without a picture."""
         self._last_ns: int | None = None
+        self._seen_ns: int | None = None
         self.jumps = 0
         self.age_s = 0.0
 
     def reset(self) -> None:
         """Forget the last stamp, because time was set."""
-        self._last_ns = None
+        self._last_ns = self._seen_ns = None
 
     def judge(self, stamp_ns: int, now_ns: int, config: AgeConfig) -> StampVerdict:
         """
@@ -88,10 +89,14 @@ class StampGuard:
             config: limits.
 
         Returns:
-            FINE where the picture is to be looked at; only then its stamp is remembered. When
-            that stamp went back by more than ``jump_back_s``, ``jumps`` has been counted up.
+            FINE where the picture is to be looked at; only then its stamp counts for the order of
+            those to come. When that stamp went back by more than ``jump_back_s``, ``jumps`` has been counted up.
         """
         self.age_s = (now_ns - stamp_ns) * NS
+        seen_ns, self._seen_ns = self._seen_ns, stamp_ns
+        # A stamp that stands still gets too old; that it stands still is what is wrong with it.
+        if stamp_ns == seen_ns and abs(self.age_s) < _OTHER_BASE_S:
+            return StampVerdict.REPEATED
         if config.max_frame_age_s:
             if self.age_s > config.max_frame_age_s:
                 return StampVerdict.TOO_OLD

@@ -87,6 +87,7 @@ class CameraInput:
         """Say what can be known about why no picture comes."""
         seen = dict(self._node.get_topic_names_and_types())
         asked = [self._topics[transport] for transport in self._asked]
+        own = self._node.resolve_topic_name('~/x').removesuffix('x')
         return SilenceFacts(
             camera=self._camera,
             topics=tuple(asked),
@@ -100,7 +101,7 @@ class CameraInput:
             image_topics=tuple(sorted(
                 topic for topic, types in seen.items()
                 if set(types) & set(_TYPE_NAMES.values()) and self._node.count_publishers(topic)
-                and not topic.startswith(self._node.resolve_topic_name('~/')))))
+                and not topic.startswith(own))))
 
     def close(self) -> None:
         """Unsubscribe."""

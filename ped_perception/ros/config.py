@@ -32,8 +32,8 @@ class NodeConfig:
     self_test: str = param(
         'known', 'Look for known pedestrians in shipped pictures before starting, and do not '
         'start where they are not found: known does so for models whose answer is shipped, '
-        'required refuses other models, off trusts the network.',
-        choices=('known', 'required', 'off'))
+        'required refuses other models, skip trusts the network.',
+        choices=('known', 'required', 'skip'))
     lazy: bool = param(
         True, 'Do not look at the pictures of a camera while nobody subscribes to its results; '
         '~/health goes on.', dynamic=True)

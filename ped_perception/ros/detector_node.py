@@ -212,7 +212,7 @@ class DetectorNode(ManagedNode):
             PedPerceptionError: they are not found, or must be known and are not.
         """
         mode, worker, lookout = self._settings.node.self_test, self._worker, self._lookout
-        if mode == 'off' or worker is None or lookout is None or lookout.info is None:
+        if mode == 'skip' or worker is None or lookout is None or lookout.info is None:
             return
         model, network_hw = self._settings.backend.model, lookout.info.network_hw
         if mode == 'known' and shipped_expectation(model, network_hw) is None:

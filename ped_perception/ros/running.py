@@ -94,7 +94,7 @@ def _run(node: ManagedNode, executor: SingleThreadedExecutor, ended: threading.E
         except ExternalShutdownException:
             return 0
         except RCLError as error:
-            # rclpy 7 raises an invalid transition request out of spin; a wrong request from
-            # outside must not end the node.
+            # rclpy 7 raises an invalid transition request out of spin, and what RCL refuses in a
+            # callback; neither must end the node.
             node.get_logger().error(f'Refused: {error}')
     return int(node.failed)

@@ -26,8 +26,11 @@ LIMITS = AgeConfig(max_frame_age_s=0.5, max_future_s=0.2, jump_back_s=1.0)
 @pytest.mark.parametrize(('pictures', 'config', 'verdicts', 'jumps', 'why'), [
     ([(10.0, 10.05), (10.1, 10.15)], LIMITS, [FINE, FINE], 0, 'a camera as it should be'),
     ([(10.0, 10.51), (10.3, 10.52)], LIMITS, [TOO_OLD, FINE], 0, 'one picture came too late'),
-    ([(10.0, 9.7), (10.0, 9.9)], LIMITS, [FUTURE, FINE], 0,
-     'clocks differ; a stamp that was refused is not remembered'),
+    ([(10.0, 9.7), (9.9, 9.9)], LIMITS, [FUTURE, FINE], 0,
+     'clocks differ; a stamp that was refused does not make a later one out of order'),
+    ([(10.0, 10.4), (10.0, 10.6)], LIMITS, [FINE, REPEATED], 0,
+     'a stamp that stands still, not one that is too old'),
+    ([(0.0, 1.7e9)] * 2, LIMITS, [TOO_OLD] * 2, 0, 'no stamps at all'),
     ([(0.0, 1.7e9)], LIMITS, [TOO_OLD], 0, 'a driver that does not stamp'),
     ([(10.0, 0.0)], LIMITS, [FUTURE], 0, '/clock is missing under use_sim_time'),
     ([(10.0, 10.0)] * 3, LIMITS, [FINE, REPEATED, REPEATED], 0, 'a frozen stamp'),

@@ -321,7 +321,7 @@ def node_with_double(ros_domain, monkeypatch):
     rclpy.init(context=context, domain_id=ros_domain)
     node = detector_node.DetectorNode(
         context=context, parameter_overrides=[
-            rclpy.Parameter('self_test', value='off'), rclpy.Parameter('lazy', value=False),
+            rclpy.Parameter('self_test', value='skip'), rclpy.Parameter('lazy', value=False),
             rclpy.Parameter('max_frame_age_s', value=0.0),
             rclpy.Parameter('recovery.first_wait_s', value=0.0),
             rclpy.Parameter('recovery.longest_wait_s', value=0.01),
