@@ -35,6 +35,7 @@ def shared_files():
     for folder in ('config', 'demo', 'engines', 'engines/golden', 'launch'):
         names = [str(path) for path in Path(folder).glob('*.*') if path.suffix not in NOT_SHARED]
         files.append((f'{SHARE}/{folder}', sorted(names)))
+    files.append((f'{SHARE}/examples', sorted(str(path) for path in Path('examples').glob('*.py'))))
     return files
 
 
