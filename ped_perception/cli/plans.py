@@ -132,7 +132,8 @@ def size_of(options: argparse.Namespace) -> tuple[int, int]:
 
 def gate_from_options(options: argparse.Namespace) -> Gate:
     """Make the judge of a graph: float32 on the CPU, on the pictures asked for."""
-    return Gate(partial(open_on_cpu, options.model), list(_pictures(options.images)))
+    return Gate(partial(open_on_cpu, resolve(options.model).name),
+                list(_pictures(options.images)))
 
 
 def plan_row(path: Path, loaded: LoadedPlan | str) -> dict[str, Any]:

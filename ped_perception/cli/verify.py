@@ -39,6 +39,7 @@ from ped_perception.core.errors import (
     PedPerceptionError,
 )
 from ped_perception.engine.golden import (
+    count_known,
     expectation_from,
     Expected,
     GoldenReport,
@@ -62,6 +63,8 @@ def add_verify(commands: Any) -> None:
     parser.add_argument('model', metavar='NAME|FILE|PLAN',
                         help=f'a known model, an ONNX file or a {SUFFIX} file')
     add_plan_options(parser)
+    parser.add_argument('--ranges', action='store_true',
+                        help='print the largest activation of every float16 layer')
     parser.set_defaults(run=_verify)
 
 
@@ -94,11 +97,22 @@ def _report(checks: Sequence[Callable[[], list[str]]]) -> int:
 def _verify_graph(model: str, network_hw: tuple[int, int]) -> list[str]:
     name = resolve(model).name
     if shipped_expectation(name, network_hw) is None:
-        return [f'golden     no boxes are shipped for {name} at this size']
+        return _verify_unknown(name, typed_graph(model, network_hw))
     with open_on_cpu(name, typed_graph(model, network_hw)) as backend:
         report = run_golden(backend, name)
     report.refuse()
     return [f'golden     {report}']
+
+
+def _verify_unknown(name: str, graph: Path) -> list[str]:
+    """Say what a model of the user finds; it need not find people as small, or photographed so."""
+    with open_on_cpu(name, graph) as backend:
+        found, every = count_known(backend)
+    lines = [f'golden     {name} finds {found} of {every} known pedestrians; it has no own boxes']
+    if found < every / 2:
+        lines.append('           so few look wrong: was it told --mean, --std, --channel-order '
+                     'and --class-index as it was trained?')
+    return lines
 
 
 def _verify_precision(options: argparse.Namespace, network_hw: tuple[int, int]) -> list[str]:
@@ -106,9 +120,15 @@ def _verify_precision(options: argparse.Namespace, network_hw: tuple[int, int]) 
         return ['agreement  float32 is the reference']
     graph = typed_graph(options.model, network_hw, precision=options.precision,
                         runtime='tensorrt')
-    figures = gate_from_options(options)(
-        typed_graph(options.model, network_hw), graph, options.precision)
-    return ['agreement  ' + ', '.join(f'{key} {value}' for key, value in figures.items())]
+    gate, reference = gate_from_options(options), typed_graph(options.model, network_hw)
+    figures = gate(reference, graph, options.precision)
+    lines = ['agreement  ' + ', '.join(f'{key} {value}' for key, value in figures.items())]
+    if options.ranges and options.precision == 'fp16':
+        from ped_perception.engine.half import LARGEST_HALF
+        largest = gate.activations(reference, graph)
+        lines += [f"range      {value:12.3f}  {value / LARGEST_HALF:8.3%} of float16's  {layer}"
+                  for layer, value in sorted(largest.items(), key=lambda item: -item[1])]
+    return lines
 
 
 def _verify_plan(path: Path, loaded: LoadedPlan | str) -> list[str]:

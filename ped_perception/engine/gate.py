@@ -117,12 +117,26 @@ class Gate:
             inputs.append(batch_1hw3)
         return inputs
 
+    def activations(self, reference: Path, candidate: Path) -> dict[str, float]:
+        """
+        Give the largest value of every float16 layer on the pictures, to be held against 65504.
+
+        Args:
+            reference: graph in float32, in which an overflow is still a number.
+            candidate: the same in float16.
+        """
+        from ped_perception.engine.half import activation_ranges
+        from ped_perception.engine.trunk import load_model
+        layers = _half_layers(load_model(candidate))
+        ranges = activation_ranges(load_model(reference), layers,
+                                   self._inputs(load_model(candidate)))
+        return {layers[name]: value for name, value in ranges.items()}
+
     def _check_overflow(self, reference: onnx.ModelProto,
                         graph: onnx.ModelProto) -> dict[str, float | str]:
         """Find the largest value float16 must hold; raises ModelError if it cannot."""
-        from ped_perception.engine.half import activation_ranges, half_layers, LARGEST_HALF
-        # A float32 layer's result is rounded, too, where a float16 layer reads it.
-        layers = {name.removesuffix('/fp16'): layer for name, layer in half_layers(graph).items()}
+        from ped_perception.engine.half import activation_ranges, LARGEST_HALF
+        layers = _half_layers(graph)
         ranges = activation_ranges(reference, layers, self._inputs(graph))
         over = {name: value for name, value in ranges.items() if not value <= LARGEST_HALF}
         if over:
@@ -145,6 +159,12 @@ class Gate:
         damage = [layer for layer in rounding_damage(graph, self._inputs(graph)[0])
                   if layer.startswith('trunk/')]
         return f'Rounding harms these layers most. {_keep(damage[:MOST_NAMED])}'
+
+
+def _half_layers(graph: onnx.ModelProto) -> dict[str, str]:
+    """Give layers by results; a float32 one is rounded, too, where a float16 layer reads it."""
+    from ped_perception.engine.half import half_layers
+    return {name.removesuffix('/fp16'): layer for name, layer in half_layers(graph).items()}
 
 
 def _keep(layers: Sequence[str]) -> str:

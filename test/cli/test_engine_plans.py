@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 
 from letterbox_on_cpu import compiler_problem, cpu_kernels
@@ -70,11 +71,16 @@ def test_a_plan_is_built_listed_verified_and_found_out_when_damaged(rtx, capsys)
     assert main(['list']) == 0
     assert 'sm_86 sm_89, tensorrt_rtx' in capsys.readouterr().out
 
-    assert main(['verify', 'nanodet_g']) == 0
+    assert main(['verify', 'nanodet_g', '--ranges']) == 0
     said = capsys.readouterr().out
     assert 'known pedestrians found' in said
     assert 'every result rounded' in said
     assert 'intact     yes' in said
+    ranges = [line.split() for line in said.splitlines() if line.startswith('range  ')]
+    assert sum('convolution' in row[-1] for row in ranges[1:]) >= 34
+    values = [float(row[1]) for row in ranges if row[-1] != '65504']
+    assert values == sorted(values, reverse=True)
+    assert values[0] == 255, 'the picture itself'
 
     plan.write_bytes(plan.read_bytes()[:-1] + b'?')
     for name in ('nanodet_g', str(plan)):
@@ -97,6 +103,21 @@ def test_an_imported_model_goes_all_the_way_by_its_name(rtx, tmp_path, capsys):
     assert main(['inspect', 'my_net', '--device', 'orin-agx', '--budget-memory', '512MiB']) == 0
     assert main(['verify', 'my_net']) == 0
     assert str(plan) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('options', 'found', 'is_warned'), [
+    ([], (18, 18), False), (['--class-index', '2'], (0, 2), True)])
+def test_a_model_without_golden_boxes_must_find_known_people(
+        root, capsys, options, found, is_warned):
+    source = root / 'engines' / 'nanodet_g.onnx'
+    assert main(['import', str(source), '--size', '640x384', '--name', 'mine', *options]) == 0
+    capsys.readouterr()
+    assert main(['verify', 'mine', '--precision', 'fp32']) == 0
+    said = capsys.readouterr().out
+    count, every = re.search(r'mine finds (\d+) of (\d+) known', said).groups()
+    assert found[0] <= int(count) <= found[1]
+    assert int(every) == 18
+    assert ('--mean, --std' in said) is is_warned
 
 
 @pytest.mark.parametrize(('options', 'kernels', 'code', 'said'), [
