@@ -90,7 +90,8 @@ class StampGuard:
 
         Returns:
             FINE where the picture is to be looked at; only then its stamp counts for the order of
-            those to come. When that stamp went back by more than ``jump_back_s``, ``jumps`` has been counted up.
+            those to come. When that stamp went back by more than ``jump_back_s``, ``jumps`` has
+            been counted up.
         """
         self.age_s = (now_ns - stamp_ns) * NS
         seen_ns, self._seen_ns = self._seen_ns, stamp_ns

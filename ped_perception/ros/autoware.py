@@ -70,7 +70,7 @@ class AutowareWriter:
         """The class of the messages, for the publisher."""
         return self._messages.TrackedObjects
 
-    def write(self, tracks: GroundTracks, base_frame: str) -> Any:
+    def write(self, tracks: GroundTracks, base_frame: str, ground_z_m: float = 0.0) -> Any:
         """
         Give everybody with a position.
 
@@ -78,13 +78,15 @@ class AutowareWriter:
             tracks: of one instant, whose stamp the message gets. Without odometry their
                 velocities are not over ground: none is written, its variance is that of unknown.
             base_frame: name of base_link.
+            ground_z_m: of the ground in base_link.
         """
         message = self._messages.TrackedObjects(
             header=header_from_stamp(tracks.stamp_ns, base_frame))
         heights_t, covariances_t = heights_m(tracks), pose_covariances(tracks)
         for row in np.flatnonzero(tracks.valid_t).tolist():
-            message.objects.append(self._object(
-                tracks, row, float(heights_t[row]), covariances_t[row]))
+            found = self._object(tracks, row, float(heights_t[row]), covariances_t[row])
+            found.kinematics.pose_with_covariance.pose.position.z += ground_z_m
+            message.objects.append(found)
         return message
 
     def uuid_of(self, track_id: int) -> uuid.UUID:

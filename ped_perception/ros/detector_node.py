@@ -155,7 +155,9 @@ class DetectorNode(ManagedNode):
             raise ConfigError(f'Parameter cameras must name each camera once, not {names}.')
         slots = self._settings.slots()
         self._surroundings = Surroundings(self, config)
-        self._ground = GroundOutput(self, config.base_frame, self._settings.output)
+        self._ground = GroundOutput(
+            self, config.base_frame, self._settings.ground.ground_z_m,
+            lambda: self._settings.output)
         self._cameras = {name: self._make_camera(name) for name in names}
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', results_qos())
         self._lookout = Lookout(

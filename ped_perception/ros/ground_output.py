@@ -16,14 +16,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ped_perception.core.config import param
-from ped_perception.core.follow import Seen
-from ped_perception.core.types import GroundTracks
-from rclpy.clock import Clock
+from ped_perception.core.types import GroundTracks, Tracks
+from ped_perception.ros.autoware import AutowareWriter
+from ped_perception.ros.pedestrian_messages import (
+    cloud_from_tracks,
+    detection3d_array_from_tracks,
+    markers_from_tracks,
+    unplaced_from_tracks,
+)
+from ped_perception.ros.qos import results_qos
 from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import PointCloud2
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+from visualization_msgs.msg import MarkerArray
 
 
 @dataclass(frozen=True)
@@ -31,24 +41,82 @@ class GroundOutputConfig:
     """How everybody around the vehicle is told."""
 
     predict_to_now: bool = param(
-        False, 'Publish where everybody will be at the time of publication, instead of where '
-        'they were at the time of the newest picture.', dynamic=True)
+        False, 'Publish where everybody will be at the time of publication, noted as predicted, '
+        'instead of where they were at the time of the newest picture.', dynamic=True)
+    autoware: bool = param(
+        False, 'Publish autoware_perception_msgs/TrackedObjects on ~/autoware/objects, too.')
 
 
 class GroundOutput:
-    """Publishers of everybody around the vehicle; used by the inference thread only."""
+    """
+    Publishers of everybody around the vehicle, used by the inference thread only.
 
-    def __init__(self, node: LifecycleNode, base_frame: str, config: GroundOutputConfig) -> None:
-        """Create the publishers."""
+    A message that nobody subscribes to is not built.
+    """
+
+    def __init__(self, node: LifecycleNode, base_frame: str, ground_z_m: float,
+                 config: Callable[[], GroundOutputConfig]) -> None:
+        """
+        Create the publishers.
+
+        Args:
+            node: that publishes.
+            base_frame: of the vehicle.
+            ground_z_m: of the ground in base_frame.
+            config: gives the parameters as they are now.
+
+        Raises:
+            ConfigError: Autoware's messages are asked for and not installed.
+        """
+        self._node, self._config = node, config
+        self._base_frame, self._ground_z_m = base_frame, ground_z_m
+        self._pictures: dict[str, Tracks] = {}
+
+        def publisher(kind: Any, name: str) -> Any:
+            return node.create_lifecycle_publisher(kind, f'~/{name}', results_qos())
+
+        self._unplaced = publisher(Detection2DArray, 'unplaced')
+        self._placed: list[tuple[Any, Callable[[GroundTracks, str, float], Any]]] = [
+            (publisher(Detection3DArray, 'pedestrians'), detection3d_array_from_tracks),
+            (publisher(PointCloud2, 'obstacles'), cloud_from_tracks),
+            (publisher(MarkerArray, 'markers'), markers_from_tracks)]
+        if config().autoware:
+            writer = AutowareWriter()
+            self._placed.append(
+                (publisher(writer.message_type, 'autoware/objects'), writer.write))
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anybody subscribes."""
-        return False
+        """Whether anybody subscribes to any of it."""
+        return any(publisher.get_subscription_count() for publisher in self._publishers)
 
-    def publish(self, everybody: GroundTracks, seen: Sequence[Seen],
-                predicted: Callable[[int], GroundTracks | None], clock: Clock) -> None:
-        """Publish."""
+    def publish(self, pictures: Mapping[str, Tracks],
+                everybody: Callable[[int | None], GroundTracks | None], now_ns: int) -> None:
+        """
+        Publish everybody, also when there is nobody.
+
+        Args:
+            pictures: tracks of the cameras that were just looked at, in pixels of the camera.
+            everybody: gives all people at a time, or at that of the newest picture for None.
+            now_ns: ROS time.
+        """
+        self._pictures.update(pictures)
+        if not self.is_wanted:
+            return
+        people = everybody(now_ns if self._config().predict_to_now else None)
+        if people is None:
+            return
+        for publisher, message_from_tracks in self._placed:
+            if publisher.get_subscription_count():
+                publisher.publish(message_from_tracks(people, self._base_frame, self._ground_z_m))
+        if self._unplaced.get_subscription_count():
+            self._unplaced.publish(unplaced_from_tracks(people, self._pictures, self._base_frame))
 
     def close(self) -> None:
         """Destroy the publishers."""
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    @property
+    def _publishers(self) -> list[Any]:
+        return [self._unplaced, *(publisher for publisher, _ in self._placed)]

@@ -21,7 +21,7 @@ Everything here runs in that one thread, apart from the methods that say otherwi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 import time
 
@@ -36,7 +36,7 @@ from ped_perception.core.recovery import Recovery, RecoveryConfig
 from ped_perception.core.rotation import source_from_upright_boxes, upright_from_source
 from ped_perception.core.schedule import RateLimit, Schedule
 from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
-from ped_perception.core.types import Detections, Frame, GroundReason
+from ped_perception.core.types import Detections, Frame, GroundReason, Tracks
 from ped_perception.core.views import (
     HORIZON,
     region_from_numbers,
@@ -296,10 +296,10 @@ class Lookout:
             self._cameras[picture.source.camera].output.publish(found, of_picture.ids_n())
             published.append(found)
             self._account(picture, len(found), taken_ns, stages_s, time.perf_counter() - begin_s)
-        everybody = self._perception.follower.everybody()
-        if everybody is not None:
-            self._ground.publish(everybody, seen, self._perception.follower.everybody,
-                                 self._clock)
+        self._ground.publish(
+            {picture.source.camera: self._tracks(picture, of_picture.tracks)
+             for picture, of_picture in zip(pictures, seen, strict=True)},
+            self._perception.follower.everybody, self._clock.now().nanoseconds)
         for picture, found in zip(pictures, published, strict=True):
             self._cameras[picture.source.camera].output.publish_annotated(picture.source, found)
 
@@ -314,6 +314,15 @@ class Lookout:
         return Detections(found.camera, found.stamp_ns, found.frame_id, source_hw,
                           source_from_upright_boxes(found.boxes_n4, source_hw, turns),
                           found.scores_n)
+
+    def _tracks(self, picture: _Picture, tracks: Tracks) -> Tracks:
+        """Give tracks in pixels of the camera."""
+        turns = self._cameras[tracks.camera].config.rotation_deg // 90
+        if not turns:
+            return tracks
+        source_hw = picture.source.source_hw
+        return replace(tracks, source_hw=source_hw, boxes_t4=source_from_upright_boxes(
+            tracks.boxes_t4, source_hw, turns))
 
     def _mounting(self, frame: Frame) -> Mounting | GroundReason:
         camera = self._cameras[frame.camera]

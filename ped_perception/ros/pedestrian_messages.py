@@ -97,13 +97,15 @@ def notes_of(tracks: GroundTracks, row: int) -> list[str]:
     return [reason, PREDICTED] if tracks.predicted_t[row] else [reason]
 
 
-def detection3d_array_from_tracks(tracks: GroundTracks, base_frame: str) -> Detection3DArray:
+def detection3d_array_from_tracks(tracks: GroundTracks, base_frame: str,
+                                  ground_z_m: float = 0.0) -> Detection3DArray:
     """
     Give everybody with a position: ``~/pedestrians``.
 
     Args:
         tracks: of one instant, whose stamp the message gets.
         base_frame: name of base_link.
+        ground_z_m: of the ground in base_link.
     """
     header = header_from_stamp(tracks.stamp_ns, base_frame)
     message = Detection3DArray(header=header)
@@ -111,7 +113,7 @@ def detection3d_array_from_tracks(tracks: GroundTracks, base_frame: str) -> Dete
     for row in np.flatnonzero(tracks.valid_t).tolist():
         height_m = float(heights_t[row])
         x, y = tracks.xy_t2[row].tolist()
-        pose = Pose(position=Point(x=x, y=y, z=height_m / 2))
+        pose = Pose(position=Point(x=x, y=y, z=ground_z_m + height_m / 2))
         with_covariance = PoseWithCovariance(pose=pose, covariance=covariances_t[row])
         detection = Detection3D(header=header, id=str(int(tracks.ids_t[row])),
                                 results=_results(tracks, row))
@@ -179,7 +181,8 @@ def _results(tracks: GroundTracks, row: int, notes: list[str] | None = None,
     return results
 
 
-def cloud_from_tracks(tracks: GroundTracks, base_frame: str) -> PointCloud2:
+def cloud_from_tracks(tracks: GroundTracks, base_frame: str, ground_z_m: float = 0.0,
+                      ) -> PointCloud2:
     """
     Give everybody with a position as points: ``~/obstacles``.
 
@@ -191,7 +194,7 @@ def cloud_from_tracks(tracks: GroundTracks, base_frame: str) -> PointCloud2:
     taken_t = tracks.valid_t
     rows = np.zeros(int(taken_t.sum()), OBSTACLE_ROW)
     rows['x'], rows['y'] = tracks.xy_t2[taken_t].T
-    rows['z'] = heights_m(tracks)[taken_t] / 2
+    rows['z'] = ground_z_m + heights_m(tracks)[taken_t] / 2
     rows['vx'], rows['vy'] = tracks.velocity_t2[taken_t].T
     rows['id'] = tracks.ids_t[taken_t] & 0xFFFFFFFF
     rows['score'] = tracks.scores_t[taken_t]
@@ -211,8 +214,8 @@ def _cloud_fields() -> list[PointField]:
             for name, (kind, offset, *_) in described.items()]
 
 
-def markers_from_tracks(tracks: GroundTracks, base_frame: str, lifetime_s: float = 0.5,
-                        ) -> MarkerArray:
+def markers_from_tracks(tracks: GroundTracks, base_frame: str, ground_z_m: float = 0.0,
+                        lifetime_s: float = 0.5) -> MarkerArray:
     """
     Give what RViz draws of everybody with a position: ``~/markers``.
 
@@ -230,6 +233,7 @@ def markers_from_tracks(tracks: GroundTracks, base_frame: str, lifetime_s: float
             markers.append(_arrow(tracks, row, float(heights_t[row])))
         for marker in markers:
             marker.header, marker.action = header, Marker.ADD
+            marker.pose.position.z += ground_z_m
             # Signed in this message.
             marker.id = int(tracks.ids_t[row]) & 0x7FFFFFFF
             marker.lifetime = Duration(sec=sec, nanosec=nanosec)

@@ -24,14 +24,12 @@ import uuid
 import numpy as np
 from ped_perception.core.errors import ConfigError
 from ped_perception.core.types import GroundReason
+from ped_perception.ros.autoware import AutowareWriter, UNKNOWN_VARIANCE
 import pytest
+from rclpy.serialization import deserialize_message, serialize_message
 from surroundings import ground_tracks
 
-pytest.importorskip('rclpy')
 pytestmark = pytest.mark.ros
-
-from ped_perception.ros.autoware import AutowareWriter, UNKNOWN_VARIANCE  # noqa: E402
-from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 
 RUN = uuid.UUID('c0ffee00-0000-4000-8000-000000000001')
 

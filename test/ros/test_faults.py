@@ -231,8 +231,8 @@ def test_size_and_encoding_may_change_in_mid_stream(scene):
 @pytest.mark.parametrize(('reliability', 'durability', 'why'), [
     (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 'a driver with default QoS'),
     (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 'a latched recording'),
-    (ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 'back to sensor data: the '
-     'subscription that was reliable meanwhile would not match'),
+    (ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE,
+     'back to sensor data, which the subscription that was reliable meanwhile would not match'),
 ])
 def test_whatever_qos_a_driver_offers_is_matched(scene, reliability, durability, why):
     qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability,

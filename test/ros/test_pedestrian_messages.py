@@ -22,21 +22,19 @@ import struct
 
 import numpy as np
 from ped_perception.core.types import GroundReason, Tracks
-import pytest
-from surroundings import COV_22, ground_tracks, STAMP_NS
-
-pytest.importorskip('rclpy')
-pytestmark = pytest.mark.ros
-
-from ped_perception.ros.pedestrian_messages import (  # noqa: E402
+from ped_perception.ros.pedestrian_messages import (
     cloud_from_tracks,
     detection3d_array_from_tracks,
     markers_from_tracks,
     OBSTACLE_ROW,
     unplaced_from_tracks,
 )
-from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
-from visualization_msgs.msg import Marker  # noqa: E402
+import pytest
+from rclpy.serialization import deserialize_message, serialize_message
+from surroundings import COV_22, ground_tracks, STAMP_NS
+from visualization_msgs.msg import Marker
+
+pytestmark = pytest.mark.ros
 
 
 def travelled(message):
@@ -186,12 +184,12 @@ def test_what_is_not_known_is_never_written_as_nan():
 def test_markers_keep_their_identity_and_vanish_by_themselves():
     walking = ground_tracks([(1.0, 2.0), (3.0, 4.0)], ids=[5, 6],
                             velocity=[(1.0, 0.0), (0.1, 0.1)])
-    first = markers_from_tracks(walking, 'base_link', 0.25)
+    first = markers_from_tracks(walking, 'base_link', lifetime_s=0.25)
     names = [(marker.ns, marker.id) for marker in first.markers]
     # The second stands: an arrow would only show noise.
     assert sorted(names) == [('body', 5), ('body', 6), ('ellipse', 5), ('ellipse', 6), ('id', 5),
                              ('id', 6), ('velocity', 5)]
-    second = markers_from_tracks(ground_tracks([(3.1, 4.0)], ids=[6]), 'base_link', 0.25)
+    second = markers_from_tracks(ground_tracks([(3.1, 4.0)], ids=[6]), 'base_link')
     assert {(marker.ns, marker.id) for marker in second.markers} < set(names)
     for marker in travelled(first).markers:
         assert marker.action == Marker.ADD

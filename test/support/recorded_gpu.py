@@ -27,7 +27,7 @@ import types
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, TensorProto
-from ped_perception.backends import BackendConfig, open_graph, plan_io, tensorrt
+from ped_perception.backends import BackendConfig, gpu_filler, open_graph, plan_io
 from ped_perception.engine.gpu import Gpu
 from ped_perception.engine.manifest import Batches, Manifest, Memory, Recipe
 from ped_perception.engine.plans import write_plan
@@ -61,7 +61,7 @@ def recorded_gpu(kernels=None):
         # It makes a context in whatever thread imports it first.
         patch.setitem(sys.modules, 'pycuda.autoinit', None)
         patch.setattr(plan_io, 'find_gpu', lambda index=0: None if index else GPU)
-        patch.setattr(tensorrt, 'ensure_kernels',
+        patch.setattr(gpu_filler, 'ensure_kernels',
                       lambda capability, allow_build: f'letterbox-{capability}.cubin')
         yield cuda, trt
 
