@@ -35,7 +35,8 @@ def shared_files():
     for folder in ('config', 'demo', 'engines', 'engines/golden', 'launch'):
         names = [str(path) for path in Path(folder).glob('*.*') if path.suffix not in NOT_SHARED]
         files.append((f'{SHARE}/{folder}', sorted(names)))
-    files.append((f'{SHARE}/examples', sorted(str(path) for path in Path('examples').glob('*.py'))))
+    # Programs for people to read: Python is what they are about.
+    files.append((f'{SHARE}/examples', sorted(map(str, Path('examples').glob('*.py')))))
     return files
 
 
@@ -54,7 +55,8 @@ setup(
     extras_require={
         'bags': ['rosbags'],
         'engine': ['onnx', 'tomli; python_version < "3.11"'],
-        'evaluation': ['motmetrics'],
+        'comparison': ['norfair', 'supervision<0.31'],
+        'evaluation': ['motmetrics', 'pycocotools'],
         'onnxruntime': ['onnxruntime'],
         'openvino': ['openvino'],
         # a ROS 2 distribution brings its own cv_bridge
@@ -76,6 +78,7 @@ setup(
             'ped_demo = ped_perception.cli.demo:main',
             'ped_detector = ped_perception.ros.detector_node:main',
             'ped_engine = ped_perception.cli.engine:main',
+            'ped_evaluate = ped_perception.cli.evaluate:main',
         ],
     },
 )

@@ -86,6 +86,13 @@ def test_shared_files_are_installed(root: Path, work: Path, folder: str) -> None
     assert not {name for name in expected if not (share / name).is_file()}
 
 
+def test_examples_are_installed(root: Path, work: Path) -> None:
+    """Install the examples, which are Python, beside the other shared files."""
+    share = work / 'install/ped_perception/share/ped_perception'
+    assert installed_names(share / 'examples') == {
+        path.name for path in (root / 'examples').glob('*.py')} != set()
+
+
 def test_workspace_imports_the_installed_copy(work: Path, tmp_path: Path) -> None:
     """Find package and share folder of the workspace once its set-up file is sourced."""
     program = ('import ped_perception; from ament_index_python.packages import *;'

@@ -25,21 +25,15 @@ import sys
 import time
 import tokenize
 
-from ped_perception.core.types import GroundReason
-import pytest
-from surroundings import ground_tracks
-
-pytest.importorskip('rclpy')
-
 from diagnostic_msgs.msg import DiagnosticStatus
 from nav_msgs.msg import Odometry
-from ped_perception.ros.pedestrian_messages import (
-    cloud_from_tracks,
-    unplaced_from_tracks,
-)
+from ped_perception.core.types import GroundReason
+from ped_perception.ros.pedestrian_messages import cloud_from_tracks, unplaced_from_tracks
+import pytest
 from ros_peer import ros_peer
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Bool
+from surroundings import ground_tracks
 from vision_msgs.msg import Detection2DArray
 
 EXAMPLE = Path(__file__).parents[2] / 'examples/brake_for_pedestrians.py'
