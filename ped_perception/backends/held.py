@@ -44,6 +44,17 @@ class Held:
         self._things[name] = (thing, release)
         return thing
 
+    def take_memory(self, name: str, drv: Any, size: int) -> int:
+        """
+        Allocate memory on the GPU and give its address.
+
+        Args:
+            name: to ask for it.
+            drv: the module pycuda.driver.
+            size: in bytes.
+        """
+        return int(self.take(name, drv.mem_alloc(size), lambda held: held.free()))
+
     def __getitem__(self, name: str) -> Any:
         """Give a thing."""
         return self._things[name][0]

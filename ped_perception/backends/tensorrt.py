@@ -31,14 +31,7 @@ from typing import Any
 
 import numpy as np
 from ped_perception.backends.config import BackendConfig
-from ped_perception.backends.gpu_letterbox import (
-    ARGUMENTS,
-    BLOCK,
-    ensure_kernels,
-    KERNELS,
-    launch_arguments,
-    launch_grid,
-)
+from ped_perception.backends.gpu_filler import GpuFiller
 from ped_perception.backends.graph_io import (
     check_batch,
     check_count,
@@ -85,6 +78,7 @@ class TensorRtBackend:
         self._thread = threading.get_ident()
         self._problem = ''
         self._held = Held()
+        self._filler: GpuFiller | None = None
         self._on_gpu: set[int] = set()
         self._log = make_log(library.trt, keep=ERRORS_KEPT)
         try:
@@ -92,7 +86,8 @@ class TensorRtBackend:
             self._load(loaded, library, max_batch)
             self._allocate(max_batch)
             if config.preprocess == 'gpu':
-                self._load_kernel(gpu, config.allow_build)
+                self._filler = GpuFiller(self._drv, self._held, gpu.capability,
+                                         allow_build=config.allow_build)
             self._info = self._describe(loaded, library, gpu, config, max_batch)
         except BaseException as error:
             # Also of what Ctrl-C interrupts: the next one to load finds the GPU empty. The frames
@@ -151,24 +146,12 @@ class TensorRtBackend:
         for name, (shape, dtype) in shapes.items():
             host = self._held.take(f'{name} host', self._drv.pagelocked_empty(shape, dtype))
             host[:] = 0
-            device = self._take_memory(name, host.nbytes)
+            device = self._held.take_memory(name, self._drv, host.nbytes)
             if not self._held['execution'].set_tensor_address(name, device):
                 raise self._refusal(f'TensorRT does not take the address of {name}')
         # What the caller gets is ordinary memory: it outlives this backend if he keeps it.
         self._boxes_nk4 = np.zeros((max_batch, top_k, 4), np.float32)
         self._scores_nk = np.zeros((max_batch, top_k), np.float32)
-
-    def _take_memory(self, name: str, size: int) -> int:
-        """Allocate memory on the GPU and give its address."""
-        memory = self._held.take(name, self._drv.mem_alloc(size), lambda held: held.free())
-        return int(memory)
-
-    def _load_kernel(self, gpu: Gpu, allow_build: bool) -> None:
-        path = ensure_kernels(gpu.capability, allow_build=allow_build)
-        module = self._held.take('module', self._drv.module_from_file(str(path)))
-        kernel = module.get_function(KERNELS['bgr8'])
-        kernel.prepare(ARGUMENTS)
-        self._held.take('kernel', kernel)
 
     def _describe(self, loaded: LoadedPlan, library: Library, gpu: Gpu, config: BackendConfig,
                   max_batch: int) -> BackendInfo:
@@ -198,11 +181,13 @@ class TensorRtBackend:
         """Write a view of a picture into a slot; see ``core.pipeline.Backend``."""
         self._check_open()
         check_count(slot + 1, self._info.max_batch)
-        if 'kernel' not in self._held:
+        if self._filler is None:
             write_view(image_hw3, view, self.batch_nhw3[slot])
             return
+        network_hw = self._shape.network_hw
+        pixels = int(self._held[INPUT]) + slot * 3 * network_hw[0] * network_hw[1]
         with self._reporting(f'The letterbox failed on slot {slot}'):
-            self._fill_on_gpu(slot, image_hw3, view)
+            self._filler.fill(pixels, network_hw, image_hw3, view)
         self._on_gpu.add(slot)
 
     def infer(self, count: int) -> Candidates:
@@ -234,34 +219,6 @@ class TensorRtBackend:
                                         int(self._held[name]), stream)
         self._held['done'].record(stream)
         self._held['done'].synchronize()
-
-    def _fill_on_gpu(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
-        """Upload the crop and queue the kernel; the stream keeps it before the inference."""
-        x1, y1, x2, y2 = view.crop_xyxy
-        crop = image_hw3[y1:y2, x1:x2]
-        # The copy queued last still reads the staging buffer.
-        self._held['uploaded'].synchronize()
-        if 'staging' not in self._held or self._held['staging'].nbytes < crop.nbytes:
-            self._grow(crop.nbytes)
-        staging = self._held['staging'][:crop.nbytes]
-        np.copyto(staging.reshape(crop.shape), crop)
-        picture, stream = int(self._held['picture']), self._held['stream']
-        self._drv.memcpy_htod_async(picture, staging, stream)
-        self._held['uploaded'].record(stream)
-        network_hw = self._shape.network_hw
-        pixels = int(self._held[INPUT]) + slot * 3 * network_hw[0] * network_hw[1]
-        self._held['kernel'].prepared_async_call(
-            launch_grid(network_hw), BLOCK, stream, *launch_arguments(
-                picture, 3 * (x2 - x1), y2 - y1, (0, 0, x2 - x1, y2 - y1), pixels, network_hw,
-                view))
-
-    def _grow(self, size: int) -> None:
-        """Make room for a larger picture, after all that reads the old room is done."""
-        self._held['stream'].synchronize()
-        for name in ('picture', 'staging'):
-            self._held.release(name)
-        self._held.take('staging', self._drv.pagelocked_empty(size, np.uint8))
-        self._take_memory('picture', size)
 
     # --- failing and closing -----------------------------------------------------------------
 

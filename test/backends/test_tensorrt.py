@@ -425,14 +425,14 @@ def misnames_a_tensor(machine, patch):
 
 
 def frees_before_use(machine, patch):
-    take = backend_module.TensorRtBackend._take_memory
+    take = backend_module.Held.take_memory
 
-    def freeing(self, name, size):
-        address = take(self, name, size)
-        self._held[name].free()
+    def freeing(self, name, drv, size):
+        address = take(self, name, drv, size)
+        self[name].free()
         return address
 
-    patch.setattr(backend_module.TensorRtBackend, '_take_memory', freeing)
+    patch.setattr(backend_module.Held, 'take_memory', freeing)
 
 
 def frees_twice(machine, patch):
