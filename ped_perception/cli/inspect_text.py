@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def megabytes(count: float) -> str:
-    """Write bytes."""
-    return f'{count / 1e6:,.2f} MB'
+    """Write bytes; those of a budget may be few."""
+    return f'{count / 1e6:,.2f} MB' if count >= 1e4 else f'{count:,.0f} bytes'
 
 
 def milliseconds(seconds: float) -> str:

@@ -198,6 +198,7 @@ class _Reader:
 
     @property
     def calibration(self) -> Calibration:
+        """What was seen so far."""
         return Calibration(self._pictures, self._given, METHOD, self._digest.hexdigest())
 
     @property

@@ -198,6 +198,50 @@ def test_a_file_for_tensorrt_is_right_by_definition_and_garbage_in_openvino(
         refuse(agreement_of(single, signed, 'openvino', people[4:]), TOLERANCES['int8'], '')
 
 
+def with_channels_of_all_sizes(path, folder):
+    """
+    Make half the channels between two convolutions a thousand times larger than the others.
+
+    The second convolution takes that back, so float32 computes the same. One scale for all
+    channels cannot hold them any more, which is how the quantised CenterNet collapses.
+    """
+    model = onnx.load(path)
+    arrays = {array.name: array for array in model.graph.initializer}
+    readers = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    pairs = 0
+    for first in model.graph.node:
+        activation = readers.get(first.output[0], [first])[0]
+        second = readers.get(activation.output[0], [first])[0]
+        if [first.op_type, activation.op_type, second.op_type] != ['Conv', 'LeakyRelu', 'Conv'] \
+                or len(readers[first.output[0]]) != 1 or len(readers[activation.output[0]]) != 1:
+            continue
+        factors_o = np.where(np.arange(arrays[first.input[1]].dims[0]) % 2, 1000, 1)
+        for name, shape, change in ((first.input[1], (-1, 1, 1, 1), factors_o),
+                                    (first.input[2], (-1,), factors_o),
+                                    (second.input[1], (1, -1, 1, 1), 1 / factors_o)):
+            changed = numpy_helper.to_array(arrays[name]) * change.reshape(shape)
+            arrays[name].CopyFrom(numpy_helper.from_array(changed.astype(np.float32), name))
+        pairs += 1
+    assert pairs >= 3
+    onnx.save(model, folder / 'uneven.onnx')
+    return folder / 'uneven.onnx'
+
+
+@pytest.mark.parametrize('runtime', ['cpu', 'tensorrt'])
+def test_a_network_that_collapses_when_it_is_quantised_is_refused(
+        people, single, tmp_path, runtime):
+    uneven = with_channels_of_all_sizes(single, tmp_path)
+    refuse(agreement_of(single, uneven, 'onnxruntime', people[4:8]), TOLERANCES['fp32'], '')
+    made = quantize(uneven, [picture.image_hw3 for picture in people[:4]],
+                    tmp_path / 'collapsed.onnx', runtime=runtime)
+    found = agreement_of(uneven, made.path, 'onnxruntime', people[4:8])
+    with pytest.raises(ModelError, match=r'Refused: .* is below 0\.97'):
+        refuse(found, TOLERANCES['int8'], '')
+
+
 def test_a_quantisation_with_a_ruined_scale_is_refused(people, single, tmp_path):
     model = onnx.load(typed_graph('nanodet_g', (384, 640), precision='int8'))
     # What is quantised last feeds the three heads: a tenth of its range is left.
