@@ -90,8 +90,8 @@ def ensure_kernels(capability: str, *, allow_build: bool) -> Path:
         if not allow_build:
             raise BackendError(
                 f'The GPU letterbox is not compiled for {capability} ({path} does not exist) and '
-                'allow_build is false. Run ped_engine build on this computer, which compiles it with '
-                'nvcc, or set preprocess to cpu.')
+                'allow_build is false. Run ped_engine build on this computer, which compiles it '
+                'with nvcc, or set preprocess to cpu.')
         compile_kernels(capability, path)
     return path
 
