@@ -44,7 +44,7 @@ class GroundOutputConfig:
         False, 'Publish where everybody will be at the time of publication, noted as predicted, '
         'instead of where they were at the time of the newest picture.', dynamic=True)
     autoware: bool = param(
-        False, 'Publish autoware_perception_msgs/TrackedObjects on ~/autoware/objects, too.')
+        False, 'Publish autoware_perception_msgs/TrackedObjects on ~/tracked_objects, too.')
 
 
 class GroundOutput:
@@ -83,7 +83,7 @@ class GroundOutput:
         if config().autoware:
             writer = AutowareWriter()
             self._placed.append(
-                (publisher(writer.message_type, 'autoware/objects'), writer.write))
+                (publisher(writer.message_type, 'tracked_objects'), writer.write))
 
     @property
     def is_wanted(self) -> bool:

@@ -21,8 +21,10 @@ Everything here runs in that one thread, apart from the methods that say otherwi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 import math
+import os
 import time
 
 import cv2
@@ -141,6 +143,7 @@ class Lookout:
         self._perception: Perception | None = None
         self._all_views = True
         self._time_was_set = False
+        self._decoders = ThreadPoolExecutor(min(len(cameras), os.cpu_count() or 1), 'decode')
         self.recovery = Recovery(recovery)
         self.schedule = Schedule({name: camera.config.priority
                                   for name, camera in cameras.items()})
@@ -185,6 +188,10 @@ class Lookout:
 
     def close(self) -> None:
         """Release the network."""
+        self._release()
+        self._decoders.shutdown()
+
+    def _release(self) -> None:
         if self._backend is not None:
             self._backend.close()
         self._backend = None
@@ -207,14 +214,18 @@ class Lookout:
         if self._time_was_set:
             self._time_was_set = False
             self._forget_everything('the clock was set')
-        decoding_s = time.perf_counter()
-        pictures = [picture for arrival in arrivals
-                    if (picture := self._usable(arrival, taken_ns)) is not None]
-        if not pictures:
+        fine = [arrival for arrival in arrivals if self._is_of_now(arrival, taken_ns)]
+        if not fine:
             return
         if not self._ready():
-            for picture in pictures:
-                self._cameras[picture.source.camera].stats.dropped(Drop.INFERENCE)
+            for arrival in fine:
+                self._cameras[arrival.camera].stats.dropped(Drop.INFERENCE)
+            return
+        decoding_s = time.perf_counter()
+        # Decoding does not hold the interpreter's lock: each camera may have a core.
+        pictures = [picture for picture in self._decoders.map(self._decoded, fine)
+                    if picture is not None]
+        if not pictures:
             return
         decode_s = time.perf_counter() - decoding_s
         try:
@@ -228,8 +239,8 @@ class Lookout:
 
     # --- pictures ----------------------------------------------------------------------------
 
-    def _usable(self, arrival: Arrival, now_ns: int) -> _Picture | None:
-        """Judge the stamp, decode, turn upright, and see whether the camera sees."""
+    def _is_of_now(self, arrival: Arrival, now_ns: int) -> bool:
+        """Judge the stamp of a picture."""
         camera = self._cameras[arrival.camera]
         stamp_ns = stamp_ns_from_time(arrival.message.header.stamp)
         jumps = camera.guard.jumps
@@ -237,9 +248,14 @@ class Lookout:
         if verdict is not StampVerdict.FINE:
             self._refuse(camera, Drop(verdict.value),
                          stamp_problem(verdict, stamp_ns, now_ns, self._config.age))
-            return None
+            return False
         if camera.guard.jumps > jumps:
             self._forget_everything(f'the stamps of camera {camera.name} went back')
+        return True
+
+    def _decoded(self, arrival: Arrival) -> _Picture | None:
+        """Decode a picture, turn it upright, and see whether the camera sees; in any thread."""
+        camera = self._cameras[arrival.camera]
         decode = (frame_from_compressed_image if isinstance(arrival.message, CompressedImage)
                   else frame_from_image)
         try:
@@ -251,7 +267,7 @@ class Lookout:
         if camera.config.rotation_deg:
             upright = Frame(source.camera, source.stamp_ns, source.frame_id, upright_from_source(
                 source.image_hw3, camera.config.rotation_deg // 90))
-        ego = self._surroundings.ego(stamp_ns)
+        ego = self._surroundings.ego(source.stamp_ns)
         # Walking pace: slower than this, a picture may stay as it is.
         camera.image_problems = tuple(problem.value for problem in camera.monitor.check(
             source, moving=ego is not None and abs(ego.speed_m_s) > 1.5))
@@ -370,7 +386,7 @@ class Lookout:
             return True
         self.step_began_s = time.monotonic()
         try:
-            self.close()
+            self._release()
             self._backend = self._open_network()
         except Exception as error:  # noqa: BLE001 - the driver may raise anything
             self._failed(error)

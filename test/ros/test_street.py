@@ -34,7 +34,8 @@ RATE_HZ = 10.0
 
 def played(ros_domain, processes, video):
     """Play the video through camera and detector; give the messages by frame number."""
-    processes.start([sys.executable, '-m', 'ped_perception.ros.detector_node'], name='detector')
+    processes.start([sys.executable, '-m', 'ped_perception.ros.detector_node', '--ros-args',
+                     '-p', 'use_sim_time:=true', '-p', 'max_frame_age_s:=5.0'], name='detector')
     with ros_peer(ros_domain) as peer:
         topic = '/ped_detector/camera/detections'
         peer.listen(Detection2DArray, topic, QoSProfile(depth=300))
