@@ -265,7 +265,7 @@ def _cause(backend: Backend, expected: Expected, seen: _Seen,
                for name in expected):
         return 'With red and blue exchanged it is right: the channel order is wrong.'
     nearest = [overlaps(boxes_m5[boxes_m5[:, 4] >= CONFIDENT, :4], found[name].boxes_n4)
-                .max(axis=1, initial=0.0) for name, boxes_m5 in expected.items()]
+               .max(axis=1, initial=0.0) for name, boxes_m5 in expected.items()]
     if np.median(np.concatenate(nearest)) >= NMS_IOU:
         return ('The places are right and the scores are not: the normalisation or the channel '
                 'order differs, or the precision is too low.')
