@@ -109,7 +109,7 @@ class FolderSource(AbstractContextManager['FolderSource']):
             stamp_ns = FIRST_STAMP_NS + round(index * 1e9 / self.rate_hz)
             yield SourceFrame(
                 camera=camera, stamp_ns=stamp_ns, log_ns=stamp_ns, frame_id='',
-                picture=_picture(file, data))
+                picture=_picture(file, data), name=file.name)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""

@@ -198,6 +198,7 @@ class SourceFrame:
         frame_id: from the recorded header, ``''`` where there is none.
         picture: decoded on demand.
         calibration: recorded with the camera up to now, or None.
+        name: of the file where each picture has one, else ''.
     """
 
     camera: str
@@ -206,6 +207,7 @@ class SourceFrame:
     frame_id: str
     picture: Picture
     calibration: Calibration | None = None
+    name: str = ''
 
     def frame(self, camera: str | None = None) -> Frame:
         """
