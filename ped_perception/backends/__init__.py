@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING
 
 from ped_perception.backends.config import BackendConfig
 from ped_perception.backends.cpu import has_fast_int8
-from ped_perception.core.config import size_hw_from_text
+from ped_perception.core.config import size_hw_from_text, text_from_size_hw
 from ped_perception.core.errors import (
     BackendError,
     EngineMismatchError,
     import_extra,
     PedPerceptionError,
 )
-from ped_perception.core.pipeline import Backend
+from ped_perception.core.pipeline import Backend, BackendInfo
 from ped_perception.engine.ensure import ensure_plan, NOBODY, Watch
 from ped_perception.engine.flavors import FLAVORS
 from ped_perception.engine.gpu import find_gpu
@@ -144,12 +144,21 @@ def open_backend(config: BackendConfig, max_batch: int, watch: Watch = NOBODY) -
     if name != 'tensorrt':
         return open_graph(_graph(config, name), config, max_batch)
     backend = open_graph(_plan(config, max_batch, watch), config, max_batch)
-    if backend.info.network_hw != size_hw_from_text(config.network_size):
-        height, width = backend.info.network_hw
+    problem = _plan_problem(backend.info, config)
+    if problem:
         backend.close()
-        raise EngineMismatchError(f'{config.plan} was built for {width}x{height}, network_size '
-                                  f'is set to {config.network_size}. Set it to the same.')
+        raise EngineMismatchError(f'{config.plan} {problem}. Set it to the same.')
     return backend
+
+
+def _plan_problem(info: BackendInfo, config: BackendConfig) -> str:
+    """Say what a plan named by its path is not; empty if it is what is configured."""
+    if info.model not in (config.model, Path(config.model).stem):
+        return f'is a plan of {info.model}, model is set to {config.model}'
+    if info.network_hw != size_hw_from_text(config.network_size):
+        return (f'was built for {text_from_size_hw(info.network_hw)}, network_size is set to '
+                f'{config.network_size}')
+    return ''
 
 
 def _graph(config: BackendConfig, name: str) -> Path:

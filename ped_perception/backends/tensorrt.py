@@ -48,7 +48,7 @@ from ped_perception.core.views import write_view
 from ped_perception.engine.flavors import Library
 from ped_perception.engine.gpu import Gpu
 from ped_perception.engine.listening import make_log
-from ped_perception.engine.manifest import LoadedPlan
+from ped_perception.engine.manifest import LoadedPlan, Recipe
 
 MIB = 1 << 20
 ERRORS_KEPT = 5
@@ -88,7 +88,7 @@ class TensorRtBackend:
             if config.preprocess == 'gpu':
                 self._filler = GpuFiller(self._drv, self._held, gpu.capability,
                                          allow_build=config.allow_build)
-            self._info = self._describe(loaded, library, gpu, config, max_batch)
+            self._info = self._describe(loaded.manifest.recipe, library, gpu, max_batch)
         except BaseException as error:
             # Also of what Ctrl-C interrupts: the next one to load finds the GPU empty. The frames
             # that failed still name what is to be freed.
@@ -153,13 +153,13 @@ class TensorRtBackend:
         self._boxes_nk4 = np.zeros((max_batch, top_k, 4), np.float32)
         self._scores_nk = np.zeros((max_batch, top_k), np.float32)
 
-    def _describe(self, loaded: LoadedPlan, library: Library, gpu: Gpu, config: BackendConfig,
+    def _describe(self, recipe: Recipe, library: Library, gpu: Gpu,
                   max_batch: int) -> BackendInfo:
         free, total = self._drv.mem_get_info()
         activations = self._held['engine'].device_memory_size_v2
         return BackendInfo(
-            'tensorrt', config.model, loaded.manifest.recipe.precision, self._shape.network_hw,
-            max_batch, self._shape.top_k,
+            'tensorrt', recipe.name, recipe.precision, self._shape.network_hw, max_batch,
+            self._shape.top_k,
             f'{gpu}, {library}, {-(-activations // MIB)} MiB for activations, '
             f'{(total - free) // MIB} of {total // MIB} MiB of GPU memory in use by all')
 

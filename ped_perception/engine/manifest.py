@@ -34,6 +34,8 @@ from typing import Any
 from ped_perception.core.errors import EngineMismatchError
 from ped_perception.engine.gpu import Gpu
 
+# Also of the way plans are built beyond their recipe, such as without TF32: plans of another way
+# are not taken for ours.
 FORMAT = 2
 SUFFIX = '.plan'
 

@@ -68,7 +68,8 @@ def config(request, tmp_path_factory):
             cuda, _ = stack.enter_context(recorded_gpu(cpu_kernels(folder) if letterbox else {}))
             stack.callback(cuda.ledger.check_empty)
             settings['plan'] = str(write_double_plan(
-                folder, typed_graph('nanodet_g', SIZE_HW), network_hw=SIZE_HW))
+                folder, typed_graph('nanodet_g', SIZE_HW), network_hw=SIZE_HW,
+                name='nanodet_g'))
         elif importlib.util.find_spec(runtime) is None:
             pytest.skip(f'{runtime} is not installed')
         yield BackendConfig(**settings)

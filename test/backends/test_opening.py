@@ -190,14 +190,17 @@ def test_nothing_is_built_for_a_machine_that_could_not_run_it(vehicle, monkeypat
     assert vehicle.builds == 0
 
 
-def test_a_plan_of_another_size_is_refused(tmp_path):
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'network_size': '640x384'}, 'was built for 10x6, network_size is set to 640x384'),
+    ({'model': 'nanodet_g'}, 'is a plan of tiny, model is set to nanodet_g')])
+def test_a_plan_of_something_else_is_refused(tmp_path, changes, message):
     with recorded_gpu() as (cuda, trt):
-        plan = Machine(cuda, trt, tmp_path).plan
-        settings = {'backend': 'tensorrt', 'plan': str(plan)}
-        with open_backend(BackendConfig(network_size='10x6', **settings), 1) as backend:
-            assert backend.info.network_hw == (6, 10)
-        with pytest.raises(EngineMismatchError, match='built for 10x6'):
-            open_backend(BackendConfig(network_size='640x384', **settings), 1)
+        config = BackendConfig(backend='tensorrt', network_size='10x6', model='models/tiny.onnx',
+                               plan=str(Machine(cuda, trt, tmp_path).plan))
+        with open_backend(config, 1) as backend:
+            assert (backend.info.model, backend.info.network_hw) == ('tiny', (6, 10))
+        with pytest.raises(EngineMismatchError, match=message):
+            open_backend(replace(config, **changes), 1)
         cuda.ledger.check_empty()
 
 
