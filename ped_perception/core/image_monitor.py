@@ -25,7 +25,8 @@ of turbulence research, Kolmogorov 1941, used here as a measure of focus).
 
 * Covered: no fine detail in most tiles of the picture.
 * Blurred: even the sharpest quarter of the picture gains too little between the first two
-  distances, along rows or along columns, so that motion blur in either direction counts.
+  distances, in one of four directions, so that motion blur in any direction counts. Each picture
+  is looked at along rows and columns or along the diagonals, in turn.
 * Frozen: the sampled rows do not change at all. A live sensor's noise changes them in every
   picture, also in front of a still scene; a noiseless simulator's do not change at standstill.
   Where the vehicle is known to move, pictures that differ by their noise alone are frozen, too.
@@ -35,7 +36,7 @@ What one picture shows is not told at once: a tunnel's mouth or a headlight pass
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import enum
 import functools
 import math
@@ -52,6 +53,10 @@ from ped_perception.core.types import BoolArray, Float32Array, Frame, Int64Array
 _WIDTH = 640
 _ROWS = 16
 _DISTANCES = (0, 1, 2, 8)
+# Right and down: two pairs of directions at right angles.
+_Directions = tuple[tuple[int, int], ...]
+_UPRIGHT: _Directions = ((1, 0), (0, 1))
+_ASKEW: _Directions = ((1, 1), (-1, 1))
 # Regions, in which focus is judged, are of 4x2 tiles each.
 _TILES_XY = (16, 8)
 _REGIONS_XY = (4, 4)
@@ -145,7 +150,7 @@ def _rows_of(height: int, width: int) -> tuple[Int64Array, int]:
     """
     step = max(1, round(width / _WIDTH))
     room = height - _DISTANCES[-1] * step
-    enough = room >= _ROWS and width // step >= _TILES_XY[0] + _DISTANCES[-1]
+    enough = room >= _ROWS and width // step >= _TILES_XY[0] + 2 * _DISTANCES[-1]
     tops_n = ((np.arange(_ROWS) + 0.5) * (room if enough else height) / _ROWS).astype(np.int64)
     return np.array(_DISTANCES if enough else _DISTANCES[:1])[:, None] * step + tops_n, step
 
@@ -170,67 +175,76 @@ def measures_of(image_hw3: Uint8Array) -> ImageMeasures:
     Args:
         image_hw3: uint8[H, W, 3] BGR of any size.
     """
-    return _measures(_sample(image_hw3))
+    return _measures(_sample(image_hw3), _UPRIGHT + _ASKEW)
 
 
-def _measures(sample_dnw: Uint8Array) -> ImageMeasures:
+def _measures(sample_dnw: Uint8Array, directions: _Directions) -> ImageMeasures:
     counts = cv2.calcHist([sample_dnw[0]], [0], None, [256], [0, 256]).ravel()
     bright_grey = np.searchsorted(np.cumsum(counts), _BRIGHT_SHARE * sample_dnw[0].size)
     saturated_share = counts[_SATURATED_GREY:].sum() / sample_dnw[0].size
     flat_share = sharpness = math.nan
     if len(sample_dnw) == len(_DISTANCES):
-        gains = [_gains(sample_dnw, along_rows) for along_rows in (True, False)]
-        flat_share = _flat_share(gains, float(bright_grey))
-        # Shaken pictures are sharp across the movement.
-        sharpness = min((_sharpness(*gain) for gain in gains),
-                        key=lambda value: math.inf if math.isnan(value) else value)
+        fine_dtt, coarse_dtt = _gains(sample_dnw, directions)
+        flat_share = _flat_share(fine_dtt, float(bright_grey))
+        sharpness = _sharpness(fine_dtt, coarse_dtt)
     return ImageMeasures(float(bright_grey), float(saturated_share), flat_share, sharpness)
 
 
-def _gains(sample_dnw: Uint8Array, along_rows: bool) -> tuple[Float32Array, Float32Array]:
+def _gains(sample_dnw: Uint8Array, directions: _Directions) -> tuple[Float32Array, Float32Array]:
     """
     Give by how much squared differences grow with the distance.
 
     Args:
         sample_dnw: uint8[4, 16, W].
-        along_rows: differences within rows, else between them.
+        directions: D of them.
 
     Returns:
-        float32[8, 16] from distance 1 to 2, and from 1 to 8.
+        float32[D, 8, 16], from distance 1 to 2 and from 1 to 8.
     """
-    width = (sample_dnw.shape[2] - _DISTANCES[-1]) // _TILES_XY[0] * _TILES_XY[0]
-    here_nw = sample_dnw[0, :, :width]
-    squares = []
-    for index, distance in enumerate(_DISTANCES[1:], start=1):
-        there_nw = (sample_dnw[0, :, distance:distance + width] if along_rows
-                    else sample_dnw[index, :, :width])
-        difference_nw = cv2.absdiff(there_nw, here_nw)
-        squares.append(_tiled(
-            cv2.multiply(difference_nw, difference_nw, dtype=cv2.CV_32F), _TILES_XY))
-    near_tt, middle_tt, far_tt = squares
-    return middle_tt - near_tt, far_tt - near_tt
+    margin, (columns, rows) = _DISTANCES[-1], _TILES_XY
+    width = (sample_dnw.shape[2] - 2 * margin) // columns * columns
+    # All in one array: a call of OpenCV costs more than what it does to a few rows.
+    there_nw = np.concatenate([
+        sample_dnw[index * down, :, margin + right * distance:][:, :width]
+        for right, down in directions for index, distance in enumerate(_DISTANCES) if index])
+    here_nw = cv2.repeat(sample_dnw[0, :, margin:margin + width], len(there_nw) // _ROWS, 1)
+    difference_nw = cv2.absdiff(there_nw, here_nw)
+    squares = _tiled(cv2.multiply(difference_nw, difference_nw, dtype=cv2.CV_32F), columns,
+                     rows * len(there_nw) // _ROWS).reshape(len(directions), -1, rows, columns)
+    gains_dltt = squares[:, 1:] - squares[:, :1]
+    return gains_dltt[:, 0], gains_dltt[:, 1]
 
 
-def _tiled(values_nw: NDArray[Any], tiles_xy: tuple[int, int]) -> NDArray[Any]:
-    """Average over tiles: float32[N, W] to float32[tiles y, tiles x]."""
-    tiled: NDArray[Any] = cv2.resize(values_nw, tiles_xy, interpolation=cv2.INTER_AREA)
+def _tiled(values_nw: NDArray[Any], columns: int, rows: int) -> NDArray[Any]:
+    """Average over tiles: float32[N, W] to float32[rows, columns]."""
+    tiled: NDArray[Any] = cv2.resize(values_nw, (columns, rows), interpolation=cv2.INTER_AREA)
     return tiled
 
 
-def _flat_share(gains: list[tuple[Float32Array, Float32Array]], bright_grey: float) -> float:
+def _flat_share(fine_dtt: Float32Array, bright_grey: float) -> float:
     least_grey2 = max(_LEAST_DETAIL_GREY2, _DETAIL_GREY2 * min(1, bright_grey / _DAYLIGHT_GREY))
     # Absolute values: in an interlaced picture the rows next to each other differ the most.
-    (along_tt, _), (across_tt, _) = gains
-    flat_tt: BoolArray = np.maximum(np.abs(along_tt), np.abs(across_tt)) < least_grey2
+    flat_tt: BoolArray = np.abs(fine_dtt).max(axis=0) < least_grey2
     return float(flat_tt.mean())
 
 
-def _sharpness(fine_tt: Float32Array, coarse_tt: Float32Array) -> float:
-    """Give the share of the contrast over eight pixels that lies between one and two of them."""
-    regions = zip(_tiled(fine_tt, _REGIONS_XY).ravel().tolist(),
-                  _tiled(coarse_tt, _REGIONS_XY).ravel().tolist(), strict=True)
-    ratios = sorted(abs(fine) / coarse for fine, coarse in regions if coarse > _CONTRAST_GREY2)
-    return (ratios[int(_SHARPEST * len(ratios))] if len(ratios) >= _LEAST_REGIONS else math.nan)
+def _sharpness(fine_dtt: Float32Array, coarse_dtt: Float32Array) -> float:
+    """
+    Give the share of the contrast over eight pixels that lies between one and two of them.
+
+    Of the direction in which it is least: shaken pictures are sharp across the movement.
+    """
+    columns, rows = _REGIONS_XY
+    both = np.concatenate([fine_dtt, coarse_dtt]).reshape(-1, _TILES_XY[0])
+    fine_dr, coarse_dr = _tiled(both, columns, 2 * len(fine_dtt) * rows).reshape(
+        2, len(fine_dtt), -1).tolist()
+    found = []
+    for fine_r, coarse_r in zip(fine_dr, coarse_dr, strict=True):
+        ratios = sorted(abs(fine) / coarse for fine, coarse in zip(fine_r, coarse_r, strict=True)
+                        if coarse > _CONTRAST_GREY2)
+        if len(ratios) >= _LEAST_REGIONS:
+            found.append(ratios[int(_SHARPEST * len(ratios))])
+    return min(found, default=math.nan)
 
 
 class ImageMonitor:
@@ -251,6 +265,8 @@ class ImageMonitor:
         self._told: set[ImageProblem] = set()
         # When what is seen began to differ from what is told.
         self._since_ns: dict[ImageProblem, int] = {}
+        self._directions = _UPRIGHT
+        self._sharpness_before = math.nan
         # What the latest pictures are compared with, and the time of the first that was the same.
         self._rows_nw: Uint8Array | None = None
         self._means_tt: Float32Array | None = None
@@ -274,7 +290,7 @@ class ImageMonitor:
         """
         self._take_time(frame.stamp_ns)
         sample_dnw = _sample(frame.image_hw3)
-        self.measures = _measures(sample_dnw)
+        self.measures = self._measured(sample_dnw)
         found = self._seen(self.measures)
         if self._is_frozen(sample_dnw[0], moving):
             found.add(ImageProblem.FROZEN)
@@ -284,12 +300,21 @@ class ImageMonitor:
                 self._persist(problem, problem in found)
         return tuple(sorted(self._told, key=_ORDER.index))
 
+    def _measured(self, sample_dnw: Uint8Array) -> ImageMeasures:
+        """Measure in two directions, and take the other two from the picture before."""
+        measures = _measures(sample_dnw, self._directions)
+        self._directions = _ASKEW if self._directions is _UPRIGHT else _UPRIGHT
+        before, self._sharpness_before = self._sharpness_before, measures.sharpness
+        # fmin prefers any number to NaN.
+        return replace(measures, sharpness=float(np.fmin(measures.sharpness, before)))
+
     def _take_time(self, stamp_ns: int) -> None:
         if self._stamp_ns - stamp_ns > _RESET_NS:
             self._stamp_ns = stamp_ns
             self._told.clear()
             self._since_ns.clear()
             self._rows_nw = self._means_tt = None
+            self._sharpness_before = math.nan
         self._repeats = self._repeats + 1 if stamp_ns == self._raw_stamp_ns else 1
         self._raw_stamp_ns = stamp_ns
         self._stamp_ns = max(stamp_ns, self._stamp_ns)
@@ -312,7 +337,7 @@ class ImageMonitor:
         config, now_ns = self._config, self._stamp_ns
         if self._rows_nw is None or not np.array_equal(rows_nw, self._rows_nw):
             self._rows_nw, self._same_since_ns = rows_nw, now_ns
-        means_tt = _tiled(rows_nw.astype(np.float32), _TILES_XY) if moving else None
+        means_tt = _tiled(rows_nw.astype(np.float32), *_TILES_XY) if moving else None
         if (means_tt is None or self._means_tt is None
                 or np.abs(means_tt - self._means_tt).mean() >= config.still_grey):
             self._means_tt, self._still_since_ns = means_tt, now_ns

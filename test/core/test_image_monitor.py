@@ -180,6 +180,8 @@ def test_pictures_that_come_twice_are_not_frozen(clip: list[np.ndarray]):
     (lambda picture: dirty(picture, 1.0), COVERED),
     (lambda picture: draped(picture, 90), COVERED),
     (lambda picture: shaken(defocused(picture, 3), 8, 0), BLURRED),
+    # Seen in every second picture only, which look along the diagonals.
+    (lambda picture: shaken(picture, 32, 45), BLURRED),
 ])
 def test_a_problem_is_told_when_it_stays_and_withdrawn_when_it_stays_away(
         clip: list[np.ndarray], spoil: Callable[[np.ndarray], np.ndarray],
@@ -187,8 +189,13 @@ def test_a_problem_is_told_when_it_stays_and_withdrawn_when_it_stays_away(
     base_hw3 = spoil(clip[20])
     spoiled = [noisy(base_hw3, 1.0, seed) for seed in range(1, 41)]
     told = told_over([*clip[:20], *spoiled, *clip[60:100]])
-    assert [index for index, problems in enumerate(told) if problems] == list(range(40, 80))
-    assert set(told[40:80]) == {(problem,)}
+    # Blur is told and withdrawn one picture later where only every second one looks for it.
+    late = problem is BLURRED
+    found = [index for index, problems in enumerate(told) if problems]
+    assert 40 <= found[0] <= 40 + late
+    assert 79 <= found[-1] <= 79 + late
+    assert found == list(range(found[0], found[-1] + 1))
+    assert {told[index] for index in found} == {(problem,)}
 
 
 def test_what_passes_is_not_told(clip: list[np.ndarray]):
@@ -251,12 +258,12 @@ def test_the_size_may_change_at_any_time(clip: list[np.ndarray]):
 
 def test_what_is_measured():
     image_hw3 = np.zeros((720, 1280, 3), np.uint8)
-    image_hw3[:, :640] = 251
-    image_hw3[:, :64] = 100
+    image_hw3[:, :680] = 251
+    image_hw3[:, :56] = 100
     measures = measures_of(image_hw3)
     assert measures.bright_grey == 251
-    assert measures.saturated_share == pytest.approx(576 / 1280)
-    # Two upright edges: a column of tiles each.
+    assert measures.saturated_share == pytest.approx(624 / 1280)
+    # Two upright edges, in the middle of a column of tiles each.
     assert measures.flat_share == pytest.approx(14 / 16)
     # A step is as much after two pixels as it is long: 1 of 7, whatever its height.
     assert measures.sharpness == pytest.approx(1 / 7, rel=0.01)
