@@ -22,6 +22,7 @@ The same graph runs everywhere (``engine`` makes it): ``images`` uint8[N, h, w, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ from ped_perception.core.errors import (
     BackendError,
     EngineMismatchError,
     import_extra,
+    ModelError,
     PedPerceptionError,
 )
 from ped_perception.core.pipeline import Backend, BackendInfo
@@ -42,6 +44,7 @@ from ped_perception.engine.gpu import find_gpu
 from ped_perception.engine.locate import find_plan, PlanRequest, USUAL_BATCHES
 from ped_perception.engine.manifest import Batches, SUFFIX
 from ped_perception.engine.models import GraphPrecision, has_int8, typed_graph
+from ped_perception.engine.names import resolve
 
 if TYPE_CHECKING:
     from ped_perception.engine.gate import Judge
@@ -144,7 +147,7 @@ def open_backend(config: BackendConfig, max_batch: int, watch: Watch = NOBODY) -
     if name != 'tensorrt':
         return open_graph(_graph(config, name), config, max_batch)
     backend = open_graph(_plan(config, max_batch, watch), config, max_batch)
-    problem = _plan_problem(backend.info, config)
+    problem = _plan_problem(backend.info, config) if config.plan else ''
     if problem:
         backend.close()
         raise EngineMismatchError(f'{config.plan} {problem}. Set it to the same.')
@@ -153,7 +156,10 @@ def open_backend(config: BackendConfig, max_batch: int, watch: Watch = NOBODY) -
 
 def _plan_problem(info: BackendInfo, config: BackendConfig) -> str:
     """Say what a plan named by its path is not; empty if it is what is configured."""
-    if info.model not in (config.model, Path(config.model).stem):
+    names = {config.model, Path(config.model).stem}     # a plan may be all of it that is here
+    with suppress(ModelError):
+        names.add(resolve(config.model).name)
+    if info.model not in names:
         return f'is a plan of {info.model}, model is set to {config.model}'
     if info.network_hw != size_hw_from_text(config.network_size):
         return (f'was built for {text_from_size_hw(info.network_hw)}, network_size is set to '

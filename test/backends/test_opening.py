@@ -46,7 +46,7 @@ from ped_perception.engine.gpu import Gpu
 from ped_perception.engine.manifest import inspect_plan
 from ped_perception.engine.plans import user_plans
 import pytest
-from recorded_gpu import Machine, recorded_gpu
+from recorded_gpu import Machine, recorded_gpu, write_double_plan
 
 BACKENDS = ('onnxruntime', 'openvino')
 
@@ -202,6 +202,16 @@ def test_a_plan_of_something_else_is_refused(tmp_path, changes, message):
         with pytest.raises(EngineMismatchError, match=message):
             open_backend(replace(config, **changes), 1)
         cuda.ledger.check_empty()
+
+
+def test_a_plan_belongs_to_a_file_by_what_is_in_it(tmp_path, root):
+    copy = tmp_path / 'renamed.onnx'
+    copy.write_bytes((root / 'engines' / 'nanodet_g.onnx').read_bytes())
+    with recorded_gpu() as (cuda, trt):
+        machine = Machine(cuda, trt, tmp_path)
+        plan = write_double_plan(tmp_path, machine.graph, name='nanodet_g')
+        open_backend(BackendConfig(backend='tensorrt', network_size='10x6', model=str(copy),
+                                   plan=str(plan)), 1).close()
 
 
 def test_a_plan_is_opened_by_its_name(tmp_path):
