@@ -72,6 +72,13 @@ def test_a_pedestrian_on_the_way(written):
     assert covariance_66(kinematics.pose_with_covariance)[5, 5] == pytest.approx((0.2 / 1.5) ** 2)
 
 
+def test_the_ground_may_lie_beneath_base_link():
+    pytest.importorskip('autoware_perception_msgs')
+    [found] = AutowareWriter(RUN).write(ground_tracks([(1.0, 2.0)]), 'base_link', -0.3).objects
+    position = found.kinematics.pose_with_covariance.pose.position
+    assert position.z == pytest.approx(0.6)
+
+
 def test_the_covariance_of_the_twist_turns_with_him(written):
     tracks = ground_tracks([(10.0, 0.0)], velocity=[(0.0, 2.0)])
     tracks = dataclasses.replace(tracks, velocity_cov_t22=np.diag([0.01, 0.16])[None])

@@ -90,6 +90,19 @@ def test_a_pedestrian_stands_where_he_is():
     assert (notes(first), notes(second)) == (['agreed'], ['foot_nearer', 'predicted'])
 
 
+def test_the_ground_may_lie_beneath_base_link():
+    # base_link between the axles: 0.3 m above the ground.
+    tracks = ground_tracks([(1.0, 2.0)], velocity=[(1.0, 0.0)])
+    [detection] = detection3d_array_from_tracks(tracks, 'base_link', -0.3).detections
+    assert detection.bbox.center.position.z == pytest.approx(0.6)
+    assert detection.results[0].pose.pose.position.z == pytest.approx(0.6)
+    rows = np.frombuffer(cloud_from_tracks(tracks, 'base_link', -0.3).data, OBSTACLE_ROW)
+    assert rows['z'] == pytest.approx(0.6)
+    on_it, beneath = (markers_from_tracks(tracks, 'base_link', z_m).markers for z_m in (0.0, -0.3))
+    assert [low.pose.position.z - high.pose.position.z
+            for high, low in zip(on_it, beneath, strict=True)] == pytest.approx([-0.3] * 4)
+
+
 def test_what_is_not_measured_has_a_large_variance():
     [detection] = detection3d_array_from_tracks(
         ground_tracks([(30.0, 40.0)]), 'base_link').detections
