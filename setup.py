@@ -32,7 +32,7 @@ def shared_files():
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),
     ]
-    for folder in ('config', 'demo', 'engines', 'engines/golden', 'launch'):
+    for folder in ('config', 'config/simulation', 'demo', 'engines', 'engines/golden', 'launch'):
         names = [str(path) for path in Path(folder).glob('*.*') if path.suffix not in NOT_SHARED]
         files.append((f'{SHARE}/{folder}', sorted(names)))
     # Programs for people to read: Python is what they are about.
