@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 import math
 import os
 import time
+import traceback
 
 import cv2
 from ped_perception.core.errors import ImageError, PedPerceptionError
@@ -395,11 +396,17 @@ class Lookout:
             self.step_began_s = math.nan
         assert self._perception is not None
         self._perception.pipeline.take_backend(self._backend)
+        # Whatever it was that failed: nothing of it may be left.
+        self._perception.follower.reset()
         self.info = self._backend.info
         return True
 
     def _failed(self, error: Exception) -> None:
         wait_s = self.recovery.failed(time.monotonic(), explain(error))
+        if not isinstance(error, PedPerceptionError):
+            # Nobody foresaw it, so where it happened is worth knowing.
+            self._logger.error(''.join(traceback.format_exception(error)),
+                               throttle_duration_sec=_LOG_PERIOD_S)
         self._logger.error(f'The inference failed ({self.recovery.failures} in a row): '
                            f'{self.recovery.problem}. Next attempt in {wait_s:.1f} s.',
                            throttle_duration_sec=1.0)

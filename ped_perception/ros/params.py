@@ -71,8 +71,13 @@ def refuse_unknown(node: Node) -> None:
     """
     known = sorted(node.get_parameters_by_prefix(''))
     for name in _overrides(node):
-        if not node.has_parameter(name) and not name.startswith(_OF_RCLPY):
+        if not node.has_parameter(name) and not is_of_rclpy(name):
             raise ConfigError(unknown_parameter(name, known))
+
+
+def is_of_rclpy(name: str) -> bool:
+    """Tell whether a parameter is one that every node has, apart from ours."""
+    return name.startswith(_OF_RCLPY)
 
 
 def changed(config: ConfigT, changes: list[Parameter], prefix: str = '') -> ConfigT:

@@ -16,12 +16,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ped_perception.backends import BackendConfig
-from ped_perception.core.config import size_hw_from_text
+from ped_perception.core.config import (
+    config_from_mapping,
+    ParamSpec,
+    size_hw_from_text,
+    specs_of,
+    unknown_parameter,
+)
+from ped_perception.core.errors import ConfigError
 from ped_perception.core.ground_filter import GroundFilterConfig
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.health import HealthConfig
@@ -36,7 +43,12 @@ from ped_perception.core.views import region_from_numbers, specs_from_texts
 from ped_perception.ros.config import CameraConfig, NodeConfig
 from ped_perception.ros.ground_output import GroundOutputConfig
 from ped_perception.ros.lookout import LookoutConfig
-from ped_perception.ros.params import changed, declare_and_read, refuse_unknown
+from ped_perception.ros.params import (
+    changed,
+    declare_and_read,
+    is_of_rclpy,
+    refuse_unknown,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -126,3 +138,50 @@ def read_settings(node: Node) -> Settings:
                for camera in shared['node'].cameras}
     refuse_unknown(node)
     return Settings(**shared, cameras=cameras)
+
+
+def camera_names(values: Mapping[str, object]) -> tuple[str, ...]:
+    """
+    Give the names of the cameras among the values of a parameter file.
+
+    Raises:
+        ConfigError: the parameter cameras is no list of names.
+    """
+    given = {'cameras': values['cameras']} if 'cameras' in values else {}
+    return config_from_mapping(NodeConfig, given).cameras
+
+
+def specs_by_name(cameras: Sequence[str]) -> dict[str, ParamSpec]:
+    """Give all parameters of a node with these cameras, by their full names."""
+    groups = [*PREFIXES.values(), *((CameraConfig, f'{camera}.') for camera in cameras)]
+    return {prefix + spec.name: spec
+            for config_type, prefix in groups for spec in specs_of(config_type)}
+
+
+def settings_from_values(values: Mapping[str, object]) -> Settings:
+    """
+    Build the settings as the node does, without a node.
+
+    Args:
+        values: by full name, as ``parameter_files`` reads them; the others keep their defaults.
+
+    Raises:
+        ConfigError: one is unknown, of the wrong type, out of range, or views are impossible.
+    """
+    cameras = camera_names(values)
+    known = specs_by_name(cameras)
+    for name in values:
+        if name not in known and not is_of_rclpy(name):
+            raise ConfigError(unknown_parameter(name, sorted(known)))
+
+    def read(config_type: type, prefix: str) -> Any:
+        names = {prefix + spec.name: spec.name for spec in specs_of(config_type)}
+        return config_from_mapping(
+            config_type, {names[name]: value for name, value in values.items() if name in names},
+            prefix)
+
+    settings = Settings(
+        **{name: read(kind, prefix) for name, (kind, prefix) in PREFIXES.items()},
+        cameras={camera: read(CameraConfig, f'{camera}.') for camera in cameras})
+    settings.slots()
+    return settings
