@@ -20,6 +20,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 import json
+import os
 from pathlib import Path
 import sys
 from typing import Any
@@ -43,14 +44,29 @@ from ped_perception.engine.names import check_name, is_packaged, known_models, r
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns 0 if it did what was asked, 1 if not."""
+    """
+    Run the program.
+
+    Returns:
+        0 if it did what was asked, 1 if not; 130 after Ctrl-C, 141 where nobody reads its output
+        any more, as shells count these.
+    """
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
     except PedPerceptionError as error:
         # One line, whatever a library put into its message.
         print(f'ped_engine: {" ".join(str(error).split())}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('ped_engine: interrupted', file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -193,7 +193,8 @@ def refuse(agreement: Agreement, tolerance: Tolerance, remedy: str) -> None:
         raise ModelError(
             f'{agreement.reference} finds {agreement.boxes} pedestrians in {agreement.pictures} '
             f'pictures; at least {FEWEST_BOXES} are needed to judge {agreement.candidate}. Give '
-            'more pictures with people.')
+            'more pictures with people: ped_engine build or verify with --images FOLDER, import '
+            'with a larger --calibrate FOLDER.')
     broken = [f'{name} {getattr(agreement, name):.3g} is below {getattr(tolerance, name):.3g}'
               for name in Tolerance.AT_LEAST
               if not getattr(agreement, name) >= getattr(tolerance, name)]

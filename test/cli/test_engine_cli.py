@@ -15,8 +15,11 @@
 """``ped_engine`` as its users see it: output, files and exit codes."""
 
 import json
+import subprocess
+import sys
 
 import onnx
+from ped_perception.cli import engine
 from ped_perception.cli.engine import main
 from ped_perception.engine.files import user_folder
 from ped_perception.engine.models import typed_graph, TypedGraphInfo
@@ -179,6 +182,24 @@ def test_messages_of_libraries_become_one_line_too(tmp_path, capsys):
     error = capsys.readouterr().err
     assert 'NoSuchOperator' in error
     assert error.count('\n') == 1
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, 'known_models', interrupt)
+    assert main(['list']) == 130
+    assert capsys.readouterr().err == 'ped_engine: interrupted\n'
+
+
+def test_a_reader_that_goes_away_is_no_traceback():
+    program = subprocess.Popen(
+        [sys.executable, '-m', 'ped_perception.cli.engine', 'list', '--json'], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program.stdout.close()
+    assert program.wait(60) == 141
+    assert program.stderr.read() == ''
 
 
 @pytest.mark.parametrize('arguments', [
