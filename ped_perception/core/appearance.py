@@ -24,7 +24,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Uint8Array
+from ped_perception.core.types import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    Uint8Array,
+)
 
 # The inner half of the width and four fifths of the height: little background.
 _COLUMNS = np.linspace(0.25, 0.75, 7)[:-1] + 0.25 / 6
@@ -53,6 +59,10 @@ _BIN_OF_COLOUR = _colour_table()
 _COLOURS = int(_BIN_OF_COLOUR.max()) + 1
 LOOK_SIZE = _HALVES * _COLOURS
 
+_POINTS = len(_ROWS) * len(_COLUMNS) // _HALVES
+# A look is of length one: each half has half of it.
+_ROOTS = np.sqrt(np.arange(_POINTS + 1) / (_POINTS * _HALVES)).astype(np.float32)
+
 
 def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Array:
     """
@@ -70,42 +80,48 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
     side_n2 = boxes_n4[:, 2:] - boxes_n4[:, :2]
     x_nc = boxes_n4[:, 0, None] + side_n2[:, 0, None] * _COLUMNS
     y_nr = boxes_n4[:, 1, None] + side_n2[:, 1, None] * _ROWS
-    colour_nrc3 = image_hw3[np.clip(y_nr, 0, height - 1).astype(np.intp)[:, :, None],
-                            np.clip(x_nc, 0, width - 1).astype(np.intp)[:, None, :]]
-    level_nrc3 = (colour_nrc3 >> (8 - _DEPTH_BITS)).astype(np.intp)
-    bin_nrc = _BIN_OF_COLOUR[
-        (level_nrc3[..., 0] << 2 * _DEPTH_BITS) | (level_nrc3[..., 1] << _DEPTH_BITS)
-        | level_nrc3[..., 2]]
+    rows_nr = np.clip(y_nr, 0, height - 1).astype(np.intp)
+    columns_nc = np.clip(x_nc, 0, width - 1).astype(np.intp)
+    if image_hw3.flags.c_contiguous:
+        # Five times as fast as two indices.
+        colour_m3 = image_hw3.reshape(-1, 3).take(
+            (rows_nr[:, :, None] * width + columns_nc[:, None, :]).ravel(), axis=0)
+    else:
+        colour_m3 = image_hw3[rows_nr[:, :, None], columns_nc[:, None, :]].reshape(-1, 3)
+    level_m3 = (colour_m3 >> (8 - _DEPTH_BITS)).astype(np.uint16)
+    bin_m = _BIN_OF_COLOUR.take((level_m3[:, 0] << 2 * _DEPTH_BITS)
+                                | (level_m3[:, 1] << _DEPTH_BITS) | level_m3[:, 2])
     # Number the histograms through, person by person, so that one count fills them all.
     count = len(boxes_n4)
     histogram = np.arange(count * _HALVES)[:, None] * _COLOURS
-    points = len(_ROWS) * len(_COLUMNS)
-    counts = np.bincount(
-        (bin_nrc.reshape(count * _HALVES, points // _HALVES) + histogram).ravel(),
-        minlength=count * LOOK_SIZE)
-    return np.sqrt(counts / points).reshape(count, LOOK_SIZE).astype(np.float32)
+    counts = np.bincount((bin_m.reshape(count * _HALVES, _POINTS) + histogram).ravel(),
+                         minlength=count * LOOK_SIZE)
+    return _ROOTS[counts].reshape(count, LOOK_SIZE)
 
 
-def look_distances(looks_td: Float32Array, looks_nd: Float32Array, pairs_tn: BoolArray,
-                   ) -> tuple[Float64Array, BoolArray]:
+def look_distances(looks_td: Float32Array, looks_nd: Float32Array, rows_p: Int64Array,
+                   columns_p: Int64Array) -> tuple[Float64Array, BoolArray]:
     """
     Compare the looks of some pairs.
 
     Args:
         looks_td: float32[T, LOOK_SIZE], rows of zeros where a look is not known.
         looks_nd: likewise.
-        pairs_tn: pairs to compare; few of many as a rule, which is why this is no product of
-            matrices.
+        rows_p: int64[P], of the pairs to compare; few of many as a rule, which is why this is no
+            product of matrices.
+        columns_p: int64[P].
 
     Returns:
-        float64[T, N], 0 for the same colours, 1 for none in common, 0 where not compared; and
-        bool[T, N], the pairs that could be compared.
+        float64[P], 0 for the same colours, 1 for none in common, 0 where not known; and
+        bool[P], the pairs that could be compared.
     """
-    rows, columns = np.nonzero(pairs_tn)
-    known = np.flatnonzero(np.any(looks_td, axis=1)[rows] & np.any(looks_nd, axis=1)[columns])
-    rows, columns = rows[known], columns[known]
-    distance_tn = np.zeros(pairs_tn.shape)
-    distance_tn[rows, columns] = 1 - np.einsum('md,md->m', looks_td[rows], looks_nd[columns])
-    known_tn = np.zeros(pairs_tn.shape, np.bool_)
-    known_tn[rows, columns] = True
-    return distance_tn, known_tn
+    known_p = known_looks(looks_td)[rows_p] & known_looks(looks_nd)[columns_p]
+    common_p = np.einsum('pd,pd->p', looks_td.take(rows_p, axis=0),
+                         looks_nd.take(columns_p, axis=0))
+    return np.where(known_p, 1 - common_p.astype(np.float64), 0), known_p
+
+
+def known_looks(looks_nd: Float32Array) -> BoolArray:
+    """Tell which looks are known: bool[N]."""
+    known_n: BoolArray = np.einsum('nd,nd->n', looks_nd, looks_nd) > 0
+    return known_n

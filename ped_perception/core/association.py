@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array
@@ -23,6 +25,58 @@ from scipy.optimize import linear_sum_assignment
 
 # More than any sum of costs of allowed pairs, and small enough to keep their digits.
 _FORBIDDEN = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """
+    Some pairs of T boxes with N others.
+
+    Attributes:
+        rows_p: int64[P], ascending, which of the T.
+        columns_p: int64[P], which of the N.
+        overlap_p: float64[P], intersection over union.
+    """
+
+    rows_p: Int64Array
+    columns_p: Int64Array
+    overlap_p: Float64Array
+
+    def __getitem__(self, chosen: Int64Array | BoolArray) -> Pairs:
+        """Keep some."""
+        return Pairs(self.rows_p[chosen], self.columns_p[chosen], self.overlap_p[chosen])
+
+
+def overlapping_pairs(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.floating]) -> Pairs:
+    """
+    Find the pairs of boxes that have some area in common: few of many, in a picture of people.
+
+    Args:
+        boxes_t4: ``x1 y1 x2 y2`` in pixels.
+        boxes_n4: likewise.
+    """
+    # Column by column, no [T, N, 4] in between. For who meets whom half the digits will do.
+    ax1, ay1, ax2, ay2 = np.ascontiguousarray(np.transpose(boxes_t4), np.float32)
+    bx1, by1, bx2, by2 = np.ascontiguousarray(np.transpose(boxes_n4), np.float32)
+    meet_tn = ax1[:, None] < bx2
+    meet_tn &= bx1 < ax2[:, None]
+    meet_tn &= ay1[:, None] < by2
+    meet_tn &= by1 < ay2[:, None]
+    rows_p, columns_p = np.divmod(np.flatnonzero(meet_tn), max(1, len(bx1)))
+    a_p4 = np.asarray(boxes_t4, np.float64).take(rows_p, axis=0)
+    b_p4 = np.asarray(boxes_n4, np.float64).take(columns_p, axis=0)
+    width_p, height_p = (np.minimum(a_p4[:, 2:], b_p4[:, 2:])
+                         - np.maximum(a_p4[:, :2], b_p4[:, :2])).T
+    common_p = width_p * height_p
+    union_p = _areas(a_p4) + _areas(b_p4) - common_p
+    # Turned boxes have a negative side and no common area with anything.
+    real_p = (width_p > 0) & (height_p > 0) & (union_p > 0)
+    return Pairs(rows_p[real_p], columns_p[real_p], common_p[real_p] / union_p[real_p])
+
+
+def _areas(boxes_n4: Float64Array) -> Float64Array:
+    areas: Float64Array = (boxes_n4[:, 2] - boxes_n4[:, 0]) * (boxes_n4[:, 3] - boxes_n4[:, 1])
+    return areas
 
 
 def overlaps_from_boxes(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.floating],
@@ -37,45 +91,55 @@ def overlaps_from_boxes(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.flo
     Returns:
         float64[T, N] in 0..1; zero where both boxes are empty.
     """
-    # Column by column: contiguous rows of the result, no [T, N, 4] in between.
-    ax1, ay1, ax2, ay2 = np.asarray(boxes_t4, np.float64).T[:, :, None]
-    bx1, by1, bx2, by2 = np.asarray(boxes_n4, np.float64).T
-    common_tn = np.minimum(ax2, bx2)
-    common_tn -= np.maximum(ax1, bx1)
-    height_tn = np.minimum(ay2, by2)
-    height_tn -= np.maximum(ay1, by1)
-    np.maximum(common_tn, 0, out=common_tn)
-    np.maximum(height_tn, 0, out=height_tn)
-    common_tn *= height_tn
-    union_tn = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - common_tn
-    overlap_tn: Float64Array = np.zeros_like(common_tn)
-    np.divide(common_tn, union_tn, out=overlap_tn, where=union_tn > 0)
+    overlap_tn: Float64Array = np.zeros((len(boxes_t4), len(boxes_n4)))
+    pairs = overlapping_pairs(boxes_t4, boxes_n4)
+    overlap_tn[pairs.rows_p, pairs.columns_p] = pairs.overlap_p
     return overlap_tn
 
 
-def assigned(cost_tn: Float64Array, allowed_tn: BoolArray, max_cost: float = np.inf,
-             ) -> tuple[Int64Array, Int64Array]:
+def assigned(cost_tn: Float64Array, allowed_tn: BoolArray) -> tuple[Int64Array, Int64Array]:
     """
     Choose pairs: as many as allowed, and among those choices the cheapest.
 
     Args:
         cost_tn: cost of each pair, 0..1000.
         allowed_tn: pairs that may be chosen.
-        max_cost: what a pair fewer costs. With a finite one a pair is left out where it would
-            make the others dearer by more than it saves: one good pair instead of two bad ones.
 
     Returns:
         rows and columns of the chosen pairs, each int64[M], ascending in rows.
     """
-    # Rows and columns without any partner would only slow the solver down.
-    rows = np.flatnonzero(allowed_tn.any(axis=1))
-    columns = np.flatnonzero(allowed_tn.any(axis=0))
-    if rows.size == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    small = np.ix_(rows, columns)
-    worst = min(max_cost, _FORBIDDEN)
-    cost = np.where(allowed_tn[small], np.minimum(cost_tn[small], worst), worst)
-    chosen_rows, chosen_columns = linear_sum_assignment(cost)
-    rows, columns = rows[chosen_rows], columns[chosen_columns]
-    kept = cost[chosen_rows, chosen_columns] < worst
-    return rows[kept], columns[kept]
+    rows_p, columns_p = np.nonzero(allowed_tn)
+    chosen = assigned_pairs(rows_p, columns_p, cost_tn[rows_p, columns_p])
+    return rows_p[chosen], columns_p[chosen]
+
+
+def assigned_pairs(rows_p: Int64Array, columns_p: Int64Array, cost_p: Float64Array,
+                   max_cost: float = _FORBIDDEN) -> Int64Array:
+    """
+    Choose among pairs: as many as there can be, and among those choices the cheapest.
+
+    Args:
+        rows_p: int64[P], ascending.
+        columns_p: int64[P].
+        cost_p: float64[P], 0..1000.
+        max_cost: what a pair fewer costs. With a small one a pair is left out where it would
+            make the others dearer by more than it saves: one good pair instead of two bad ones.
+
+    Returns:
+        int64[M], ascending, which of the pairs.
+    """
+    if not len(rows_p):
+        return np.zeros(0, np.int64)
+    # Whoever has one partner only, and is his only one, leaves the solver nothing to decide.
+    alone_p = ((np.bincount(rows_p)[rows_p] == 1) & (np.bincount(columns_p)[columns_p] == 1))
+    chosen_p = alone_p & (cost_p < max_cost)
+    rest = np.flatnonzero(~alone_p)
+    rows, row_of_rest = np.unique(rows_p[rest], return_inverse=True)
+    columns, column_of_rest = np.unique(columns_p[rest], return_inverse=True)
+    cost = np.full((len(rows), len(columns)), max_cost)
+    pair = np.zeros(cost.shape, np.int64)
+    cost[row_of_rest, column_of_rest] = np.minimum(cost_p[rest], max_cost)
+    pair[row_of_rest, column_of_rest] = rest
+    best = linear_sum_assignment(cost)
+    chosen_p[pair[best][cost[best] < max_cost]] = True
+    return np.flatnonzero(chosen_p)

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import numpy as np
+from ped_perception.core.association import Pairs
 from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Int64Array
 
 # Measured on the shipped model: boxes scored 0.7 and more stray by the noise of the
@@ -31,27 +32,28 @@ _CROWD_SLOPE = 3.0
 _USUAL_DISTANCE = 6.0
 
 
-def crowds(overlap_tn: Float64Array, confirmed_t: BoolArray, rows: Int64Array,
-           columns: Int64Array) -> tuple[Float64Array, BoolArray]:
+def crowds(pairs: Pairs, confirmed_t: BoolArray, track_n: Int64Array,
+           ) -> tuple[Float64Array, BoolArray]:
     """
     Tell which detections somebody else may have a part in.
 
     Args:
-        overlap_tn: intersection over union of tracks and detections.
+        pairs: of tracks and detections that overlap.
         confirmed_t: which tracks are confirmed; no others count.
-        rows: of the tracks that have a detection.
-        columns: their detections.
+        track_n: row of the track that each detection was given to, -1 for none.
 
     Returns:
         for each detection the largest overlap with a track that is not its own, and whether a
         track without a detection overlaps it so far that it may be the one seen.
     """
-    others_tn = np.where(confirmed_t[:, None], overlap_tn, 0)
-    others_tn[rows, columns] = 0
-    crowd_n: Float64Array = others_tn.max(axis=0, initial=0)
-    lost_t = confirmed_t.copy()
-    lost_t[rows] = False
-    shared_n: BoolArray = np.any(others_tn[lost_t] >= _SHARED_OVERLAP, axis=0)
+    others_p = confirmed_t[pairs.rows_p] & (track_n[pairs.columns_p] != pairs.rows_p)
+    columns_p, overlap_p = pairs.columns_p[others_p], pairs.overlap_p[others_p]
+    crowd_n = np.zeros(len(track_n))
+    np.maximum.at(crowd_n, columns_p, overlap_p)
+    lost_t = np.ones(len(confirmed_t), np.bool_)
+    lost_t[track_n[track_n >= 0]] = False
+    shared_n = np.zeros(len(track_n), np.bool_)
+    shared_n[columns_p[lost_t[pairs.rows_p[others_p]] & (overlap_p >= _SHARED_OVERLAP)]] = True
     return crowd_n, shared_n
 
 

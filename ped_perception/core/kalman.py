@@ -227,22 +227,28 @@ def corrected(states: BoxStates, measured_t4: Float64Array, model: MotionModel,
         states.rate_var_t4 * share_t4 + determinant_t4 / total_t4)
 
 
-def squared_distances(states: BoxStates, measured_n4: Float64Array,
-                      model: MotionModel) -> Float64Array:
+def squared_distances(states: BoxStates, measured_n4: Float64Array, rows_p: Int64Array,
+                      columns_p: Int64Array, model: MotionModel) -> Float64Array:
     """
-    Give the squared Mahalanobis distance of each state to each measurement.
+    Give the squared Mahalanobis distances of some pairs.
+
+    Args:
+        states: of T boxes.
+        measured_n4: see :func:`measurements_from_boxes`.
+        rows_p: int64[P], which of the states.
+        columns_p: int64[P], which of the measurements.
+        model: noise of the measurements.
 
     Returns:
-        float64[T, N]; chi-square distributed with 4 degrees of freedom for true pairs.
+        float64[P]; chi-square distributed with 4 degrees of freedom for true pairs.
     """
+    # In units of the standard deviations of the states, which are fewer than the pairs.
     scale_t4 = 1 / np.sqrt(states.var_t4 + _noise_variances(states, model))
-    total_tn = np.zeros((len(states), len(measured_n4)))
-    for column in range(4):
-        miss_tn = measured_n4[None, :, column] - states.position_t4[:, None, column]
-        miss_tn *= scale_t4[:, None, column]
-        miss_tn *= miss_tn
-        total_tn += miss_tn
-    return total_tn
+    miss_p4 = measured_n4.take(columns_p, axis=0)
+    miss_p4 -= states.position_t4.take(rows_p, axis=0)
+    miss_p4 *= scale_t4.take(rows_p, axis=0)
+    distance_p: Float64Array = np.einsum('pk,pk->p', miss_p4, miss_p4)
+    return distance_p
 
 
 def warped(states: BoxStates, now_from_previous_33: Float64Array) -> BoxStates:

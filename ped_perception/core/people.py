@@ -20,7 +20,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import LOOK_SIZE
+from ped_perception.core.appearance import known_looks, LOOK_SIZE
+from ped_perception.core.association import Pairs
 from ped_perception.core.types import (
     BoolArray,
     Detections,
@@ -101,8 +102,7 @@ def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
 
 
 def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
-               overlap_nn: Float64Array, crowd_n: Float64Array,
-               share_t: Float64Array) -> People:
+               pairs_nn: Pairs, crowd_n: Float64Array, share_t: Float64Array) -> People:
     """
     Let what people look like follow what is seen of them.
 
@@ -112,18 +112,18 @@ def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
         people: whose ``detections_t`` belong to this picture.
         looks_nd: of the detections, rows of zeros where not known.
         sure_n: which detections are sure.
-        overlap_nn: intersection over union of the detections with each other.
+        pairs_nn: the detections that overlap each other.
         crowd_n: largest intersection over union of each detection with somebody else's track.
         share_t: weight of what is seen now, for each of the people.
     """
-    crowd_nn = np.where(sure_n[None, :], overlap_nn, 0)
-    np.fill_diagonal(crowd_nn, 0)
-    crowd_n = np.maximum(crowd_n, crowd_nn.max(axis=1, initial=0))
-    clear_n = sure_n & (crowd_n <= _MAX_CROWD) & looks_nd.any(axis=1)
+    others_p = sure_n[pairs_nn.columns_p] & (pairs_nn.rows_p != pairs_nn.columns_p)
+    crowd_n = crowd_n.copy()
+    np.maximum.at(crowd_n, pairs_nn.rows_p[others_p], pairs_nn.overlap_p[others_p])
+    clear_n = sure_n & (crowd_n <= _MAX_CROWD) & known_looks(looks_nd)
     rows = np.flatnonzero(people.detections_t >= 0)
     rows = rows[clear_n[people.detections_t[rows]]]
     seen_md = looks_nd[people.detections_t[rows]]
-    share_m1 = np.where(people.looks_td[rows].any(axis=1), share_t[rows], 1)[:, None]
+    share_m1 = np.where(known_looks(people.looks_td[rows]), share_t[rows], 1)[:, None]
     mixed_md = (1 - share_m1) * people.looks_td[rows] + share_m1 * seen_md
     looks_td = people.looks_td.copy()
     looks_td[rows] = mixed_md / np.linalg.norm(mixed_md, axis=1, keepdims=True)

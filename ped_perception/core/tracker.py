@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ped_perception.core import kalman
 from ped_perception.core.appearance import look_distances, LOOK_SIZE, looks_from_boxes
-from ped_perception.core.association import assigned, overlaps_from_boxes
+from ped_perception.core.association import assigned_pairs, overlapping_pairs, Pairs
 from ped_perception.core.config import param
 from ped_perception.core.doubt import crowds, doubts
 from ped_perception.core.ego_motion import BackgroundMotion
@@ -193,14 +193,14 @@ class Tracker:
             self.reset()
         people = self._carried(detections, image_hw3, now_from_previous_33)
         looks_nd = self._looks(detections, image_hw3)
-        overlap_tn = overlaps_from_boxes(people.states.boxes_t4, detections.boxes_n4)
-        distance_tn = kalman.squared_distances(
-            people.states, kalman.measurements_from_boxes(detections.boxes_n4), self._model)
-        rows, columns = self._matched(people, detections, looks_nd, overlap_tn, distance_tn)
-        crowd_n, shared_n = crowds(overlap_tn, people.confirmed_t, rows, columns)
-        doubts_m = doubts(detections.scores_n[columns], crowd_n[columns], shared_n[columns],
-                          distance_tn[rows, columns])
-        people = self._updated(people, detections, rows, columns, doubts_m)
+        measured_n4 = kalman.measurements_from_boxes(detections.boxes_n4)
+        pairs = overlapping_pairs(people.states.boxes_t4, detections.boxes_n4)
+        rows, columns = self._matched(people, detections, looks_nd, measured_n4, pairs)
+        track_n = np.full(len(detections), -1, np.int64)
+        track_n[columns] = rows
+        crowd_n, shared_n = crowds(pairs, people.confirmed_t, track_n)
+        people = self._updated(people, detections, rows, columns, measured_n4,
+                               crowd_n[columns], shared_n[columns])
         people = self._remembered(people, detections, looks_nd, crowd_n)
         people = people.take(self._kept(people, detections))
         self._people = people.joined(self._begun(detections, looks_nd, columns))
@@ -229,35 +229,55 @@ class Tracker:
         return looks_from_boxes(image_hw3, detections.boxes_n4)
 
     def _matched(self, people: People, detections: Detections, looks_nd: Float32Array,
-                 overlap_tn: Float64Array, distance_tn: Float64Array,
-                 ) -> tuple[Int64Array, Int64Array]:
+                 measured_n4: Float64Array, pairs: Pairs) -> tuple[Int64Array, Int64Array]:
         """Pair tracks with detections; give rows of tracks and of detections."""
-        config = self._config
-        near_tn: BoolArray = np.less_equal(distance_tn, self._gate)
-        differ_tn, known_tn = look_distances(people.looks_td, looks_nd, near_tn)
-        cost_tn = 1 - overlap_tn + config.look_weight * differ_tn
-        sure_n = detections.scores_n >= config.high_score
-        unsure_n = ~sure_n & (detections.scores_n >= config.low_score)
-        rows, columns = assigned(
-            cost_tn, near_tn & (overlap_tn >= config.min_overlap) & sure_n, config.max_cost)
-        left_t1: BoolArray = people.confirmed_t[:, None].copy()
-        left_t1[rows] = False
-        more_rows, more_columns = assigned(
-            cost_tn, near_tn & (overlap_tn >= config.min_overlap_low) & unsure_n & left_t1)
-        left_t1[more_rows] = False
-        free_n = detections.scores_n >= config.new_score
-        free_n[np.concatenate([columns, more_columns])] = False
-        lost_rows, lost_columns = assigned(
-            distance_tn / self._gate,
-            near_tn & known_tn & (differ_tn <= config.max_look_distance) & free_n & left_t1)
-        return (np.concatenate([rows, more_rows, lost_rows]),
-                np.concatenate([columns, more_columns, lost_columns]))
+        config, scores_n = self._config, detections.scores_n
+        pairs = pairs[scores_n[pairs.columns_p] >= config.low_score]
+        pairs = pairs[kalman.squared_distances(
+            people.states, measured_n4, pairs.rows_p, pairs.columns_p, self._model) <= self._gate]
+        differ_p, _ = look_distances(people.looks_td, looks_nd, pairs.rows_p, pairs.columns_p)
+        cost_p = 1 - pairs.overlap_p + config.look_weight * differ_p
+        sure_p = scores_n[pairs.columns_p] >= config.high_score
+        first = np.flatnonzero(sure_p & (pairs.overlap_p >= config.min_overlap))
+        first = first[assigned_pairs(pairs.rows_p[first], pairs.columns_p[first], cost_p[first],
+                                     config.max_cost)]
+        left_t = people.confirmed_t.copy()
+        left_t[pairs.rows_p[first]] = False
+        more = np.flatnonzero(~sure_p & (pairs.overlap_p >= config.min_overlap_low)
+                              & left_t[pairs.rows_p])
+        more = more[assigned_pairs(pairs.rows_p[more], pairs.columns_p[more], cost_p[more])]
+        left_t[pairs.rows_p[more]] = False
+        rows = np.concatenate([pairs.rows_p[first], pairs.rows_p[more]])
+        columns = np.concatenate([pairs.columns_p[first], pairs.columns_p[more]])
+        free_n = scores_n >= config.new_score
+        free_n[columns] = False
+        again_rows, again_columns = self._recognised(
+            people, looks_nd, measured_n4, np.flatnonzero(left_t), np.flatnonzero(free_n))
+        return np.concatenate([rows, again_rows]), np.concatenate([columns, again_columns])
+
+    def _recognised(self, people: People, looks_nd: Float32Array, measured_n4: Float64Array,
+                    lost: Int64Array, free: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Pair lost people with detections that nobody took and that look like them."""
+        rows_p, columns_p = np.repeat(lost, len(free)), np.tile(free, len(lost))
+        distance_p = kalman.squared_distances(people.states, measured_n4, rows_p, columns_p,
+                                              self._model)
+        near_p = distance_p <= self._gate
+        rows_p, columns_p, distance_p = rows_p[near_p], columns_p[near_p], distance_p[near_p]
+        differ_p, known_p = look_distances(people.looks_td, looks_nd, rows_p, columns_p)
+        alike = np.flatnonzero(known_p & (differ_p <= self._config.max_look_distance))
+        chosen = alike[assigned_pairs(rows_p[alike], columns_p[alike],
+                                      distance_p[alike] / self._gate)]
+        return rows_p[chosen], columns_p[chosen]
 
     def _updated(self, people: People, detections: Detections, rows: Int64Array,
-                 columns: Int64Array, doubts_m: Float64Array) -> People:
-        measured_m4 = kalman.measurements_from_boxes(detections.boxes_n4[columns])
-        states = people.states.replaced(
-            rows, kalman.corrected(people.states[rows], measured_m4, self._model, doubts_m))
+                 columns: Int64Array, measured_n4: Float64Array, crowd_m: Float64Array,
+                 shared_m: BoolArray) -> People:
+        """Take the detections into their tracks, the doubtful ones less."""
+        doubts_m = doubts(detections.scores_n[columns], crowd_m, shared_m,
+                          kalman.squared_distances(people.states, measured_n4, rows, columns,
+                                                   self._model))
+        states = people.states.replaced(rows, kalman.corrected(
+            people.states[rows], measured_n4[columns], self._model, doubts_m))
         detections_t = np.full_like(people.detections_t, -1)
         detections_t[rows] = columns
         scores_t = people.scores_t.copy()
@@ -275,7 +295,7 @@ class Tracker:
             unseen_s_t = people.unseen_s_t(detections.stamp_ns)
             people = with_looks(
                 people, looks_nd, detections.scores_n >= self._config.high_score,
-                overlaps_from_boxes(detections.boxes_n4, detections.boxes_n4), crowd_n,
+                overlapping_pairs(detections.boxes_n4, detections.boxes_n4), crowd_n,
                 -np.expm1(-unseen_s_t / self._config.look_memory_s))
         return replace(people, seen_ns_t=np.where(
             people.detections_t >= 0, detections.stamp_ns, people.seen_ns_t))

@@ -172,8 +172,9 @@ def test_distance_counts_sigmas():
     states = kalman.started(measured(*BOX), MODEL)
     # Two independent errors of 5 px: the state's own and the detection's.
     distance = kalman.squared_distances(
-        states, measured(BOX[0], BOX[0] + [np.sqrt(50), 0] * 2), MODEL)
-    np.testing.assert_allclose(distance, [[0, 1]], atol=1e-12)
+        states, measured(BOX[0], BOX[0] + [np.sqrt(50), 0] * 2), np.array([0, 0]),
+        np.array([0, 1]), MODEL)
+    np.testing.assert_allclose(distance, [0, 1], atol=1e-12)
 
 
 @pytest.mark.parametrize('dt_s', [-0.1, np.nan, np.inf])

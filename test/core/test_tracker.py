@@ -23,11 +23,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
-from ped_perception.core.association import assigned, overlaps_from_boxes
+from ped_perception.core.association import assigned, assigned_pairs, overlaps_from_boxes
 from ped_perception.core.config import config_from_mapping, specs_of
 from ped_perception.core.tracker import Tracker, TrackerConfig
 from ped_perception.core.types import Detections
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 HW = (400, 600)
 SECOND = 1_000_000_000
@@ -326,6 +327,14 @@ def test_looks_are_of_length_one_and_tell_the_halves_apart():
         [0.5, 0.5, 1, 1, 0], [0.5, 0.5, 0, 0, 1]], atol=1e-6)
 
 
+def test_looks_are_the_same_in_a_picture_that_is_part_of_a_larger_one():
+    wide = np.random.default_rng(0).integers(0, 255, (HW[0], 900, 3), dtype=np.uint8)
+    part = wide[:, 100:700]
+    boxes = np.array([person(100)[:4], person(590)[:4]], np.float32)
+    np.testing.assert_array_equal(looks_from_boxes(part, boxes),
+                                  looks_from_boxes(part.copy(), boxes))
+
+
 def test_a_swing_of_the_camera_is_taken_out():
     """Everything jumps by 60 px: without the homography the boxes do not even overlap."""
     shift = np.array([[1, 0, 60], [0, 1, 0], [0, 0, 1.0]])
@@ -397,8 +406,24 @@ def test_assignment(cost, allowed, pairs, why):
     ([[3.5, 4], [4, 9]], [(0, 1), (1, 0)], 'they would not'),
 ])
 def test_assignment_with_a_price_for_a_pair_fewer(cost, pairs, why):
-    rows, columns = assigned(np.array(cost, float), np.ones((2, 2), bool), 5.0)
-    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == pairs
+    rows, columns = np.nonzero(np.ones((2, 2)))
+    chosen = assigned_pairs(rows, columns, np.array(cost, float).ravel(), 5.0)
+    assert list(zip(rows[chosen].tolist(), columns[chosen].tolist(), strict=True)) == pairs
+
+
+@given(st.integers(0, 10 ** 6), st.integers(1, 7), st.integers(1, 7), st.floats(0, 1))
+def test_leaving_the_clear_cases_to_nobody_changes_no_assignment(seed, count, other, density):
+    """Against the solver on the whole matrix, with pairs of who is his partner's only partner."""
+    rng = np.random.default_rng(seed)
+    cost, allowed = rng.uniform(0, 3, (count, other)), rng.random((count, other)) < density
+    for limit in (2.0, 1e6):
+        whole = np.where(allowed, np.minimum(cost, limit), limit)
+        rows, columns = np.nonzero(allowed)
+        chosen = assigned_pairs(rows, columns, cost[allowed], limit)
+        assert len(set(rows[chosen])) == len(set(columns[chosen])) == len(chosen)
+        missing = min(count, other) - len(chosen)
+        assert cost[allowed][chosen].sum() + missing * limit == pytest.approx(
+            whole[linear_sum_assignment(whole)].sum())
 
 
 @pytest.mark.parametrize(('first', 'second', 'overlap', 'why'), [
