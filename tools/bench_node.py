@@ -108,7 +108,7 @@ class Listener:
     def close(self) -> None:
         """Unsubscribe."""
         self._executor.shutdown()
-        self.node.destroy_node()
+        self.node.destroy_node()  # type: ignore[no-untyped-call]
 
     def figure(self, camera: str, key: str) -> float:
         """Give a number of the newest diagnostics of a camera."""

@@ -382,3 +382,40 @@ def test_a_recording_that_loops_with_its_clock_begins_anew(root, ros_domain, pro
             scene.until_health('OK')
         finally:
             camera.close()
+
+
+def test_six_cameras_share_one_network_fairly_and_by_priority(
+        root, ros_domain, processes, tmp_path):
+    names = [f'c{number}' for number in range(6)]
+    listed = ','.join(f"'{name}'" for name in names)
+    processes.start([*NODE, tmp_path / 'flag', '--ros-args', *QUICK, '-p', f'cameras:=[{listed}]',
+                     '-p', 'step_budget_s:=0.001', '-p', 'stale_result_s:=5.0',
+                     '-p', 'c0.priority:=3.0', '-p', 'c5.target_rate_hz:=2.0'], name='detector')
+    with ros_peer(ros_domain) as peer:
+        cameras = [StreetCamera(peer.node, root, name, 'compressed', rate_hz=12.0)
+                   for name in names]
+        try:
+            peer.listen(DiagnosticStatus, HEALTH)
+            for name in names:
+                peer.listen(Detection2DArray, f'/ped_detector/{name}/detections')
+
+            def looked_at(name):
+                return len(peer.received[f'/ped_detector/{name}/detections'])
+
+            peer.until(lambda: min(looked_at(name) for name in names) > 3, 'all cameras')
+            before = {name: looked_at(name) for name in names}
+            peer.until(lambda: looked_at('c1') > before['c1'] + 25, 'a while')
+            done = {name: looked_at(name) - before[name] for name in names}
+            equals = [done[name] for name in names[1:5]]
+            assert min(equals) >= 0.7 * max(equals), done
+            assert done['c0'] > 1.3 * max(equals), done
+            assert done['c5'] < 0.8 * min(equals), done
+            values = {pair.key: pair.value for pair in peer.received[HEALTH][-1].values}
+            assert int(values['cameras_left_out']) > 0
+            assert int(values['c5.drops.rate']) > 0
+            for name in names:
+                newest = peer.received[f'/ped_detector/{name}/detections'][-1].header.stamp
+                assert time.time() - newest.sec - newest.nanosec / 1e9 < 3.0, 'ages are bounded'
+        finally:
+            for camera in cameras:
+                camera.close()
