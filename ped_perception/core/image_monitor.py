@@ -266,7 +266,7 @@ class ImageMonitor:
         # When what is seen began to differ from what is told.
         self._since_ns: dict[ImageProblem, int] = {}
         self._directions = _UPRIGHT
-        self._sharpness_before = math.nan
+        self._before: ImageMeasures | None = None
         # What the latest pictures are compared with, and the time of the first that was the same.
         self._rows_nw: Uint8Array | None = None
         self._means_tt: Float32Array | None = None
@@ -304,9 +304,11 @@ class ImageMonitor:
         """Measure in two directions, and take the other two from the picture before."""
         measures = _measures(sample_dnw, self._directions)
         self._directions = _ASKEW if self._directions is _UPRIGHT else _UPRIGHT
-        before, self._sharpness_before = self._sharpness_before, measures.sharpness
-        # fmin prefers any number to NaN.
-        return replace(measures, sharpness=float(np.fmin(measures.sharpness, before)))
+        before, self._before = self._before or measures, measures
+        # Prefer any number to NaN. The larger share is nearly always that of rows and columns,
+        # whose distances are shorter: taken alone, the share would change with every picture.
+        return replace(measures, sharpness=float(np.fmin(measures.sharpness, before.sharpness)),
+                       flat_share=float(np.fmax(measures.flat_share, before.flat_share)))
 
     def _take_time(self, stamp_ns: int) -> None:
         if self._stamp_ns - stamp_ns > _RESET_NS:
@@ -314,7 +316,7 @@ class ImageMonitor:
             self._told.clear()
             self._since_ns.clear()
             self._rows_nw = self._means_tt = None
-            self._sharpness_before = math.nan
+            self._before = None
         self._repeats = self._repeats + 1 if stamp_ns == self._raw_stamp_ns else 1
         self._raw_stamp_ns = stamp_ns
         self._stamp_ns = max(stamp_ns, self._stamp_ns)

@@ -189,8 +189,8 @@ def test_a_problem_is_told_when_it_stays_and_withdrawn_when_it_stays_away(
     base_hw3 = spoil(clip[20])
     spoiled = [noisy(base_hw3, 1.0, seed) for seed in range(1, 41)]
     told = told_over([*clip[:20], *spoiled, *clip[60:100]])
-    # Blur is told and withdrawn one picture later where only every second one looks for it.
-    late = problem is BLURRED
+    # Pictures look for blur and detail in two directions, in turn with two others.
+    late = problem in (BLURRED, COVERED)
     found = [index for index, problems in enumerate(told) if problems]
     assert 40 <= found[0] <= 40 + late
     assert 79 <= found[-1] <= 79 + late
@@ -207,6 +207,12 @@ def test_what_passes_is_not_told(clip: list[np.ndarray]):
 def test_a_frozen_black_picture_is_both():
     black = np.zeros((720, 1280, 3), np.uint8)
     assert told_over([black] * 21)[-1] == (FROZEN, BLACK)
+
+
+def test_a_cover_that_is_seen_in_two_directions_only_is_told(clip: list[np.ndarray]):
+    # So small that noise looks like detail along the diagonals.
+    small = taped(cv2.resize(clip[0], (208, 160)), 1.0)
+    assert COVERED in told_over([small] * 30)[-1]
 
 
 def test_time_that_goes_back_starts_anew(clip: list[np.ndarray]):
