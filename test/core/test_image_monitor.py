@@ -61,8 +61,8 @@ def demo_pictures() -> Pictures:
 
 
 def vehicle_pictures() -> Pictures:
-    return [*itertools.islice(pictures_in(shared_data('nuscenes6') / 'images'), 0, None, 2),
-            *pictures_in(shared_data('kitti3') / 'image_2')]
+    return [*itertools.islice(pictures_in(shared_data('nuscenes6') / 'images'), 0, None, 3),
+            *itertools.islice(pictures_in(shared_data('kitti3') / 'image_2'), 2)]
 
 
 PICTURES = pytest.mark.parametrize('pictures', [demo_pictures, vehicle_pictures])
@@ -154,11 +154,11 @@ def test_a_still_scene_is_frozen_where_the_vehicle_moves(clip: list[np.ndarray])
 
 def test_driving_is_not_frozen():
     # 2 m/s towards things 40 m away: five percent in a second.
-    for picture in vehicle_pictures()[2:4]:
+    for picture in vehicle_pictures()[1:3]:
         height, width = picture.shape[:2]
         pictures = [noisy(cv2.warpAffine(picture, cv2.getRotationMatrix2D(
             (width / 2, height / 2), 0, 1.05 ** (index / 20)), (width, height)), 2, index)
-            for index in range(25)]
+            for index in range(22)]
         assert set(told_over(pictures, moving=True)) == {()}
 
 
