@@ -57,6 +57,7 @@ setup(
         'engine': ['onnx', 'tomli; python_version < "3.11"'],
         'comparison': ['norfair', 'supervision<0.31'],
         'evaluation': ['motmetrics', 'pycocotools'],
+        'nvml': ['nvidia-ml-py'],
         'onnxruntime': ['onnxruntime'],
         'openvino': ['openvino'],
         # a ROS 2 distribution brings its own cv_bridge
@@ -79,6 +80,7 @@ setup(
             'ped_detector = ped_perception.ros.detector_node:main',
             'ped_engine = ped_perception.cli.engine:main',
             'ped_evaluate = ped_perception.cli.evaluate:main',
+            'ped_launch_check = ped_perception.cli.launch_check:main',
         ],
     },
 )

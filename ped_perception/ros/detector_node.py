@@ -94,8 +94,10 @@ class DetectorNode(ManagedNode):
         self.create_service(SetBool, '~/enable', self._on_enable)
         # What was seen before the clock was set belongs to another time.
         self._jumps = self.get_clock().create_jump_callback(
-            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1),
-                          on_clock_change=True), post_callback=self._on_time_jump)
+            JumpThreshold(
+                min_forward=None, on_clock_change=True,
+                min_backward=Duration(seconds=-self._settings.age.jump_back_s)),
+            post_callback=self._on_time_jump)
         self._health = HealthReporter(
             self, self._settings.health, self._facts, self._health_values)
 
@@ -243,12 +245,14 @@ class DetectorNode(ManagedNode):
             if self._lookout is not None and self._lookout.info is not None:
                 self._report()
             worker.stop()
-        if self._lookout is not None:
+        was_configured = self._lookout is not None
+        # The health thread must find no camera whose publishers are gone.
+        cameras, self._cameras, self._lookout = self._cameras, {}, None
+        for camera in cameras.values():
+            camera.output.close()
+        if was_configured:
             self._ground.close()
             self.destroy_publisher(self._diagnostics)
-        for camera in self._cameras.values():
-            camera.output.close()
-        self._lookout, self._cameras = None, {}
 
     # --- the executor's thread ---------------------------------------------------------------
 

@@ -84,7 +84,11 @@ class HealthReporter:
         due_s = time.monotonic()
         told: tuple[Health, ...] = ()
         while not self._ended.wait(_TICK_S):
-            report = node_health(*self._facts(), self.config)
+            try:
+                report = node_health(*self._facts(), self.config)
+            except InvalidHandle:
+                # A camera's publishers were destroyed while it was asked for; it is gone now.
+                continue
             states = (report.health, *(state for state, _ in report.cameras.values()))
             now_s = time.monotonic()
             if states == told and now_s < due_s:
