@@ -61,9 +61,10 @@ class Closeness:
     score: float
 
 
-# Measured on the shipped model: rounding to float16 moves a score by 0.0005, INT8 by 0.016;
-# another normalisation moves some by 0.025 or more, exchanged colours by 0.1.
-CLOSENESS = {'fp32': Closeness(0.95, 0.005), 'fp16': Closeness(0.95, 0.01),
+# Measured on the shipped model: the letterbox of the GPU, a grey level off here and there, moves a
+# score by 0.005, rounding to float16 by 0.0005, INT8 by 0.016; another normalisation moves some by
+# 0.025 or more, exchanged colours by 0.1.
+CLOSENESS = {'fp32': Closeness(0.95, 0.01), 'fp16': Closeness(0.95, 0.01),
              'bf16': Closeness(0.9, 0.03), 'int8': Closeness(0.85, 0.06)}
 
 

@@ -154,7 +154,9 @@ def test_the_letterbox_of_the_gpu_is_tested_too(folder, tmp_path):
     for its_kernels, is_right in ((kernels, True), (wrong, False)):
         with recorded_gpu(its_kernels), open_graph(
                 write_double_plan(tmp_path, graph, network_hw=(256, 416)), config, 1) as backend:
-            assert (run_golden(backend, MODEL).problems == ()) is is_right
+            report = run_golden(backend, MODEL)
+            assert (report.problems == ()) is is_right
+            assert (report.worst_score_shift < 0.6 * CLOSENESS['fp16'].score) is is_right
 
 
 def test_slots_that_are_mixed_up_are_found(folder):
