@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 MESSAGES = frozenset({
     'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs',
-    'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs',
+    'nav_msgs', 'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'std_srvs',
     'tf2_msgs', 'tf2_ros', 'vision_msgs', 'visualization_msgs'})
 
 # Room -> what its files may import besides the standard library and their own room. A room is a
@@ -46,8 +46,11 @@ ALLOWED: dict[str, frozenset[str]] = {
                              'av', 'jinja2', 'yaml', 'tqdm', 'psutil'}),
     'ros': frozenset({'core', 'sources', 'engine', 'backends', 'numpy', 'cv2', 'yaml', 'psutil',
                       'ament_index_python'}) | MESSAGES,
-    'cli': frozenset({'core', 'sources', 'engine', 'backends', 'evaluation', 'ros', 'numpy', 'cv2',
-                      'yaml', 'tqdm', 'psutil', 'jinja2', 'ament_index_python'}) | MESSAGES,
+    'replay': frozenset({'core', 'sources', 'engine', 'backends', 'ros', 'numpy', 'cv2',
+                         'rosbags'}) | MESSAGES,
+    'cli': frozenset({'core', 'sources', 'engine', 'backends', 'evaluation', 'ros', 'replay',
+                      'numpy', 'cv2', 'yaml', 'tqdm', 'psutil', 'jinja2',
+                      'ament_index_python'}) | MESSAGES,
 }
 
 # With what newer Pythons have, imported where it exists: the arrows are the same on all of them.

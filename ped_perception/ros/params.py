@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -62,16 +63,25 @@ def declare_and_read(node: Node, config_type: type[ConfigT], prefix: str = '') -
     return config_from_mapping(config_type, values, prefix)
 
 
-def refuse_unknown(node: Node) -> None:
+def given_names(node: Node) -> list[str]:
+    """List the parameters that were given to the node, known or not, by file or command line."""
+    return list(_overrides(node))
+
+
+def refuse_unknown(node: Node, unused: Collection[str] = ()) -> None:
     """
     Refuse parameters that were given to the node but that it does not have.
+
+    Args:
+        node: that has declared all it has.
+        unused: names that are accepted all the same.
 
     Raises:
         ConfigError: names the first one, and the one that was probably meant.
     """
     known = sorted(node.get_parameters_by_prefix(''))
     for name in _overrides(node):
-        if not node.has_parameter(name) and not is_of_rclpy(name):
+        if not (node.has_parameter(name) or is_of_rclpy(name) or name in unused):
             raise ConfigError(unknown_parameter(name, known))
 
 

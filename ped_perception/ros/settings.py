@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -46,6 +46,7 @@ from ped_perception.ros.lookout import LookoutConfig
 from ped_perception.ros.params import (
     changed,
     declare_and_read,
+    given_names,
     is_of_rclpy,
     refuse_unknown,
 )
@@ -136,7 +137,12 @@ def read_settings(node: Node) -> Settings:
               for name, (kind, prefix) in PREFIXES.items()}
     cameras = {camera: declare_and_read(node, CameraConfig, f'{camera}.')
                for camera in shared['node'].cameras}
-    refuse_unknown(node)
+    unused = of_other_cameras(given_names(node), shared['node'].cameras)
+    refuse_unknown(node, unused)
+    if unused:
+        node.get_logger().warning(
+            f'These cameras are not among {list(shared["node"].cameras)}, so their parameters '
+            f'mean nothing: {", ".join(unused)}')
     return Settings(**shared, cameras=cameras)
 
 
@@ -149,6 +155,23 @@ def camera_names(values: Mapping[str, object]) -> tuple[str, ...]:
     """
     given = {'cameras': values['cameras']} if 'cameras' in values else {}
     return config_from_mapping(NodeConfig, given).cameras
+
+
+def of_other_cameras(names: Iterable[str], cameras: Sequence[str]) -> list[str]:
+    """
+    List the parameters of cameras that are not looked at.
+
+    A file has all cameras of a vehicle, and ``cameras`` chooses among them.
+
+    Args:
+        names: of parameters.
+        cameras: that are looked at.
+    """
+    others = {spec.name for spec in specs_of(CameraConfig)}
+    reserved = {*cameras, *(prefix.rstrip('.') for _, prefix in PREFIXES.values())}
+    return [name for name in names
+            if name.count('.') == 1 and name.partition('.')[0] not in reserved
+            and name.partition('.')[2] in others]
 
 
 def specs_by_name(cameras: Sequence[str]) -> dict[str, ParamSpec]:
@@ -170,8 +193,9 @@ def settings_from_values(values: Mapping[str, object]) -> Settings:
     """
     cameras = camera_names(values)
     known = specs_by_name(cameras)
+    unused = of_other_cameras(values, cameras)
     for name in values:
-        if name not in known and not is_of_rclpy(name):
+        if not (name in known or is_of_rclpy(name) or name in unused):
             raise ConfigError(unknown_parameter(name, sorted(known)))
 
     def read(config_type: type, prefix: str) -> Any:
