@@ -232,7 +232,8 @@ class Tracker:
                  measured_n4: Float64Array, pairs: Pairs) -> tuple[Int64Array, Int64Array]:
         """Pair tracks with detections; give rows of tracks and of detections."""
         config, scores_n = self._config, detections.scores_n
-        pairs = pairs[scores_n[pairs.columns_p] >= config.low_score]
+        pairs = pairs[(scores_n[pairs.columns_p] >= config.low_score)
+                      & (pairs.overlap_p >= min(config.min_overlap, config.min_overlap_low))]
         pairs = pairs[kalman.squared_distances(
             people.states, measured_n4, pairs.rows_p, pairs.columns_p, self._model) <= self._gate]
         differ_p, _ = look_distances(people.looks_td, looks_nd, pairs.rows_p, pairs.columns_p)

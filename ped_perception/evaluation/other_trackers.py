@@ -32,9 +32,6 @@ from ped_perception.core.errors import import_extra
 from ped_perception.core.tracker import TrackerConfig
 from ped_perception.core.types import Detections, Float64Array, Int64Array
 
-# Norfair's tutorial value for distances of one minus the overlap.
-_NORFAIR_DISTANCE = 0.7
-
 
 class OtherTracker(Protocol):
     """Another project's tracker of one camera."""
@@ -65,6 +62,8 @@ class SupervisionByteTrack:
             warnings.simplefilter('ignore')
             self._tracker: Any = core.ByteTrack(
                 track_activation_threshold=config.high_score, frame_rate=rate_hz,
+                minimum_matching_threshold=1 - config.min_overlap,
+                # It counts in pictures of a video with 30 a second.
                 lost_track_buffer=round(30 * config.forget_s),
                 minimum_consecutive_frames=max(1, round(config.confirm_s * rate_hz)))
 
@@ -90,7 +89,7 @@ class Norfair:
         self._high_score = config.high_score
         self._pictures = 0
         self._tracker: Any = self._module.Tracker(
-            distance_function='iou', distance_threshold=_NORFAIR_DISTANCE,
+            distance_function='iou', distance_threshold=1 - config.min_overlap,
             hit_counter_max=max(2, round(config.forget_s * rate_hz)),
             initialization_delay=max(1, round(config.confirm_s * rate_hz)))
 

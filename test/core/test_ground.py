@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -371,3 +373,45 @@ def test_true_boxes_of_real_pictures_give_true_positions(real_views: list[RealVi
     assert np.median(errors_t[placed_t & near_t]) < 0.08
     assert inside_t[placed_t].mean() >= 0.90
     assert inside_t[placed_t & near_t].mean() >= 0.90
+
+
+EDGES_M = (0, 10, 20, 30, 40, 50, 80)
+MARKS = '<!-- ground table -->\n', '<!-- end -->\n'
+
+
+def accuracy_rows(real_views: list[RealView]) -> list[str]:
+    """Write the errors by distance as a table in Markdown."""
+    found = []
+    for view in real_views:
+        positions = ground_positions(view.tracks, view.model, view.base_from_camera_44, CONFIG)
+        range_t = np.linalg.norm(view.truth_t2 - view.base_from_camera_44[:2, 3], axis=1)
+        error_t = np.linalg.norm(positions.xy_t2 - view.truth_t2, axis=1) / range_t
+        sigma_t = np.sqrt(np.trace(positions.cov_t22, axis1=1, axis2=2)) / range_t
+        found.append(np.stack([range_t, error_t, sigma_t,
+                               mahalanobis(positions, view.truth_t2) < INSIDE_95], axis=1))
+    every_t4 = np.concatenate(found)
+    rows = ['| distance | people | no position | median error | largest | median sigma | inside |',
+            '|---|---|---|---|---|---|---|']
+    for low, high in [*itertools.pairwise(EDGES_M), (0, 30), (0, 80)]:
+        mine_t4 = every_t4[(every_t4[:, 0] >= low) & (every_t4[:, 0] < high)]
+        placed_t4 = mine_t4[np.isfinite(mine_t4[:, 1])]
+        cells = ['–'] * 4
+        if len(placed_t4):
+            _, error, sigma, _ = np.median(placed_t4, axis=0)
+            cells = [f'{100 * error:.1f} %', f'{100 * placed_t4[:, 1].max():.1f} %',
+                     f'{100 * sigma:.1f} %', f'{placed_t4[:, 3].sum():.0f} of {len(placed_t4)}']
+        rows.append(f'| {low} to {high} m | {len(mine_t4)} | {len(mine_t4) - len(placed_t4)} | '
+                    + ' | '.join(cells) + ' |')
+    return rows
+
+
+def test_the_documented_accuracy_is_what_is_measured(
+        real_views: list[RealView], root: Path, update_refs: bool) -> None:
+    page = root / 'doc' / 'accuracy.md'
+    text = page.read_text(encoding='utf-8')
+    before, rest = text.split(MARKS[0])
+    after = rest.split(MARKS[1], 1)[1]
+    made = before + MARKS[0] + '\n'.join(accuracy_rows(real_views)) + '\n' + MARKS[1] + after
+    if update_refs:
+        page.write_text(made, encoding='utf-8')
+    assert text == made or update_refs
