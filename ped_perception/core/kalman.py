@@ -105,7 +105,10 @@ class BoxStates:
 
     def __getitem__(self, rows: Int64Array | BoolArray) -> BoxStates:
         """Keep some of the boxes, by index or mask."""
-        return BoxStates(*(getattr(self, entry.name)[rows] for entry in fields(self)))
+        # Taking whole rows by number is several times as fast as indexing with an array.
+        numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return BoxStates(*(getattr(self, entry.name).take(numbers, axis=0)
+                           for entry in fields(self)))
 
     def joined(self, other: BoxStates) -> BoxStates:
         """Put other boxes behind these."""

@@ -67,6 +67,8 @@ class People:
 
     def take(self, rows: BoolArray) -> People:
         """Keep some."""
+        if rows.all():
+            return self
         return People(**{entry.name: getattr(self, entry.name)[rows] for entry in fields(self)})
 
     def joined(self, other: People) -> People:
