@@ -178,4 +178,3 @@ class Follower:
         except CalibrationError as error:
             self.problems[tracks.camera] = str(error)
             return unavailable_positions(tracks, GroundReason.NO_CALIBRATION)
-

@@ -48,14 +48,14 @@ class TransformBuffer:
     """
     Remembers transforms for ten seconds and chains them.
 
-    One thread sets; another may look up.
+    One thread puts; another may look up.
     """
 
     def __init__(self) -> None:
         """Begin without a frame."""
         self._links: dict[str, _Link] = {}
 
-    def set(self, parent: str, child: str, stamp_ns: int, parent_from_child_44: Float64Array, *,
+    def put(self, parent: str, child: str, stamp_ns: int, parent_from_child_44: Float64Array, *,
             is_static: bool = False) -> None:
         """
         Take a transform.

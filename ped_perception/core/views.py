@@ -100,9 +100,8 @@ def view_spec_from_text(text: str) -> ViewSpec | None:
     except ValueError:
         region, shrink = (), 1.0
     if len(region) != 4:
-        raise ConfigError(f"A view is 'whole', 'whole@0.65', 'horizon', or 'left,top,right,"
-                          f"bottom' as fractions of the picture, like '0.25,0.3,0.75,0.8', "
-                          f"not {text!r}.")
+        raise ConfigError(f'A view is whole, whole@0.65, horizon, or left,top,right,bottom as '
+                          f'fractions of the picture, like 0.25,0.3,0.75,0.8, not {text!r}.')
     if not 0.1 <= shrink <= 1:
         raise ConfigError(f'The view {text!r} must fill 0.1 to 1 of its slot, not {shrink:g}.')
     return ViewSpec(region_from_numbers(region, f'The view {text!r}'), shrink)

@@ -24,6 +24,8 @@ arithmetic is in ``core``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+import functools
 import time
 from typing import Any
 
@@ -32,8 +34,10 @@ from ped_perception.backends import open_backend
 from ped_perception.core.errors import ConfigError, PedPerceptionError
 from ped_perception.core.health import CameraFacts, NodeFacts
 from ped_perception.core.image_monitor import ImageMonitor
+from ped_perception.core.pipeline import Backend
 from ped_perception.core.schedule import RateLimit
 from ped_perception.core.stamps import StampGuard
+from ped_perception.engine.ensure import Watch
 from ped_perception.engine.golden import run_golden, shipped_expectation
 from ped_perception.ros import diagnostics
 from ped_perception.ros.camera_geometry import CameraGeometry
@@ -164,7 +168,7 @@ class DetectorNode(ManagedNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', results_qos())
         self._lookout = Lookout(
             self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,
-            self._ground, lambda: open_backend(self._settings.backend, slots),
+            self._ground, functools.partial(self._open_network, slots),
             self.get_clock(), self.get_logger())
         self._worker = Worker(self._lookout, self._on_worker_death)
         self._worker.start()
@@ -173,6 +177,17 @@ class DetectorNode(ManagedNode):
         self.get_logger().info(
             f'{info.model} {info.network_hw[1]}x{info.network_hw[0]} {info.precision} loaded: '
             f'{info.device}, up to {info.max_batch} views at once')
+
+    def _open_network(self, slots: int, may_build: bool) -> Backend:
+        """Open the network, in the inference thread; say when that takes minutes."""
+        log = self.get_logger()
+        backend = self._settings.backend
+        return open_backend(
+            replace(backend, allow_build=backend.allow_build and may_build), slots,
+            Watch(building=lambda plan: log.warning(
+                f'Building {plan.name} for this GPU, which takes minutes. Build it beforehand '
+                f'with: ped_engine build {backend.model}'),
+                waiting=lambda: log.warning('Another process builds the plan; waiting for it')))
 
     def _make_camera(self, name: str) -> Camera:
         config, settings = self._settings.cameras[name], self._settings
@@ -332,8 +347,9 @@ class DetectorNode(ManagedNode):
         if lookout is None or lookout.info is None:
             return
         report = self._health.report
-        shared: dict[str, float | str] = {**self._meter.values(),
-                  **diagnostics.engine_values(lookout.info, self._settings.detector.views)}
+        shared: dict[str, float | str] = {
+            **self._meter.values(),
+            **diagnostics.engine_values(lookout.info, self._settings.detector.views)}
         statuses = [diagnostics.engine_status(self.get_name(), lookout, report)]
         for name, camera in self._cameras.items():
             since = camera.stats.processed - self._reported.get(name, 0)

@@ -121,7 +121,8 @@ class Lookout:
 
     def __init__(self, cameras: Mapping[str, Camera], config: LookoutConfig,
                  recovery: RecoveryConfig, surroundings: Surroundings, ground: GroundOutput,
-                 open_network: Callable[[], Backend], clock: Clock, logger: RcutilsLogger) -> None:
+                 open_network: Callable[[bool], Backend], clock: Clock, logger: RcutilsLogger,
+                 ) -> None:
         """
         Prepare.
 
@@ -131,7 +132,8 @@ class Lookout:
             recovery: how failures are treated.
             surroundings: transforms and odometry.
             ground: publishers of everybody around the vehicle.
-            open_network: opens the backend in this thread, again after failures.
+            open_network: opens the backend in this thread, again after failures; told whether it
+                may build what is missing.
             clock: of the node.
             logger: of the node.
         """
@@ -173,21 +175,21 @@ class Lookout:
         """The loaded network, None where it is not."""
         return self._backend
 
-    def open(self) -> None:
+    def begin(self) -> None:
         """Load the network."""
         # One thread of OpenCV: its pool would fight the inference for the cores.
         cv2.setNumThreads(1)
-        self._backend = self._open_network()
+        self._backend = self._open_network(True)
         try:
             self._perception = Perception(self._backend, self._config.perception)
             # The first inference allocates; it must not be the first picture of the road.
             self._backend.infer(self._backend.info.max_batch)
         except PedPerceptionError:
-            self.close()
+            self.end()
             raise
         self.info = self._backend.info
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Release the network."""
         self._release()
         self._decoders.shutdown()
@@ -388,7 +390,8 @@ class Lookout:
         self.step_began_s = time.monotonic()
         try:
             self._release()
-            self._backend = self._open_network()
+            # Not while driving: a build takes minutes.
+            self._backend = self._open_network(False)
         except Exception as error:  # noqa: BLE001 - the driver may raise anything
             self._failed(error)
             return False

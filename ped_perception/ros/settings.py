@@ -133,8 +133,8 @@ def read_settings(node: Node) -> Settings:
         ConfigError: one is unknown, of the wrong type or out of range.
     """
     assert {field.name for field in fields(Settings)} == {*PREFIXES, 'cameras'}
-    shared: dict[str, Any] = {name: declare_and_read(node, kind, prefix)
-              for name, (kind, prefix) in PREFIXES.items()}
+    shared: dict[str, Any] = {
+        name: declare_and_read(node, kind, prefix) for name, (kind, prefix) in PREFIXES.items()}
     cameras = {camera: declare_and_read(node, CameraConfig, f'{camera}.')
                for camera in shared['node'].cameras}
     unused = of_other_cameras(given_names(node), shared['node'].cameras)

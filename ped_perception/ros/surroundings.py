@@ -80,7 +80,7 @@ class Surroundings:
         for stamped in message.transforms:
             moved, turned = stamped.transform.translation, stamped.transform.rotation
             try:
-                self.buffer.set(
+                self.buffer.put(
                     stamped.header.frame_id.lstrip('/'), stamped.child_frame_id.lstrip('/'),
                     stamp_ns_from_time(stamped.header.stamp),
                     pose_from_quaternion((moved.x, moved.y, moved.z),

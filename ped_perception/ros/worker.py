@@ -71,7 +71,7 @@ Choose = Callable[[list[str], float, bool], Sequence[str]]
 class Job(Protocol):
     """What the thread does; all methods are called in it."""
 
-    def open(self) -> None:
+    def begin(self) -> None:
         """Load what is needed; what it raises is raised where the worker was started."""
 
     def choose(self, cameras: list[str], waited_s: float, replaced: bool) -> Sequence[str]:
@@ -80,7 +80,7 @@ class Job(Protocol):
     def process(self, arrivals: Sequence[Arrival]) -> None:
         """Look at the messages taken, at most one of each camera."""
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Release everything."""
 
 
@@ -220,7 +220,7 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            self._job.open()
+            self._job.begin()
         except Exception as error:  # noqa: BLE001 - handed to the thread that waits in start()
             self._failure = error
             self._opened.set()
@@ -235,7 +235,7 @@ class Worker:
             self.slots.close()
             for task in self.slots.take().tasks:
                 task()
-            self._job.close()
+            self._job.end()
 
     def _work(self) -> None:
         while True:

@@ -75,7 +75,7 @@ def test_raw(encoding, street_hw3, detect):
     wide = encoding in ('nv12', 'nv21', 'nv24', 'i420')
     sent, stride = (data, step) if wide else (padded, step + 16)
     seen_hw3 = bgr_from_raw(sent.ravel(), encoding=encoding, height=432, width=768, step=stride,
-                           is_bigendian=False)
+                            is_bigendian=False)
     expected, found = sure(detect(street_hw3)), detect(seen_hw3)
     assert len(expected) >= 4
     # Of a mosaic, two thirds of every pixel are guessed from its neighbours.

@@ -42,10 +42,10 @@ def pose(x=0.0, yaw_deg=0.0):
 def moving():
     """Give a camera on a turntable on a vehicle in a map."""
     buffer = TransformBuffer()
-    buffer.set('base_link', 'table', 0, pose(1.0), is_static=True)
+    buffer.put('base_link', 'table', 0, pose(1.0), is_static=True)
     for second in range(4):
-        buffer.set('table', 'camera', second * S, pose(0.0, 30.0 * second))
-        buffer.set('map', 'base_link', second * S, pose(10.0 * second))
+        buffer.put('table', 'camera', second * S, pose(0.0, 30.0 * second))
+        buffer.put('map', 'base_link', second * S, pose(10.0 * second))
     return buffer
 
 
@@ -78,22 +78,22 @@ def test_what_is_not_known_is_said(target, source, time_s, fragment, why):
 
 def test_a_link_above_the_target_needs_not_to_be_known():
     buffer = moving()
-    buffer.set('earth', 'map', 50 * S, pose(5.0))
+    buffer.put('earth', 'map', 50 * S, pose(5.0))
     assert buffer.lookup('base_link', 'camera', S, 0.0)[0, 3] == 1.0
 
 
 def test_a_loop_is_found():
     buffer = TransformBuffer()
-    buffer.set('a', 'b', 0, pose(), is_static=True)
-    buffer.set('b', 'a', 0, pose(), is_static=True)
+    buffer.put('a', 'b', 0, pose(), is_static=True)
+    buffer.put('b', 'a', 0, pose(), is_static=True)
     with pytest.raises(TransformError, match='loop'):
         buffer.lookup('c', 'a', 0, 0.0)
 
 
 def test_time_that_is_set_back_forgets_what_was():
     buffer = TransformBuffer()
-    buffer.set('base_link', 'camera', 100 * S, pose(1.0))
-    buffer.set('base_link', 'camera', 5 * S, pose(2.0))
+    buffer.put('base_link', 'camera', 100 * S, pose(1.0))
+    buffer.put('base_link', 'camera', 5 * S, pose(2.0))
     assert buffer.lookup('base_link', 'camera', 5 * S, 0.0)[0, 3] == 2.0
     with pytest.raises(TransformError):
         buffer.lookup('base_link', 'camera', 100 * S, 0.1)
@@ -102,7 +102,7 @@ def test_time_that_is_set_back_forgets_what_was():
 def test_late_news_is_sorted_in_and_a_second_word_on_a_time_holds():
     buffer = TransformBuffer()
     for time_s, x in ((1, 1.0), (3, 3.0), (2, 7.0), (3, 4.0)):
-        buffer.set('base_link', 'camera', time_s * S, pose(x))
+        buffer.put('base_link', 'camera', time_s * S, pose(x))
     assert [buffer.lookup('base_link', 'camera', t * S, 0.0)[0, 3] for t in (1, 2, 3)] == [
         1.0, 7.0, 4.0]
 
@@ -110,7 +110,7 @@ def test_late_news_is_sorted_in_and_a_second_word_on_a_time_holds():
 def test_memory_is_bounded():
     buffer = TransformBuffer()
     for step in range(3000):
-        buffer.set('base_link', 'camera', step * S // 100, pose(1.0))
+        buffer.put('base_link', 'camera', step * S // 100, pose(1.0))
     with pytest.raises(TransformError):
         buffer.lookup('base_link', 'camera', 15 * S, 0.1)
     assert len(buffer._links['camera'].stamps_ns) <= 1002
@@ -120,7 +120,7 @@ def test_memory_is_bounded():
     ('', 'camera', np.eye(4)), ('a', 'a', np.eye(4)), ('a', 'b', np.full((4, 4), np.nan))])
 def test_nonsense_is_refused(parent, child, matrix):
     with pytest.raises(TransformError):
-        TransformBuffer().set(parent, child, 0, matrix)
+        TransformBuffer().put(parent, child, 0, matrix)
 
 
 @given(st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: sum(x * x for x in q) > 1e-3))

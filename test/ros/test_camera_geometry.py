@@ -72,7 +72,7 @@ def test_a_mounting_by_parameters_needs_no_transforms():
 def test_a_mounting_by_transforms_is_that_of_the_time_of_the_picture():
     buffer = TransformBuffer()
     for second in (1, 2):
-        buffer.set('base_link', 'front_optical', second * 10**9,
+        buffer.put('base_link', 'front_optical', second * 10**9,
                    base_from_optical((float(second), 0.0, 1.4), (0.0, 0.0, 0.0)))
     camera = geometry(CameraConfig(), buffer)
     camera.take(info())

@@ -310,7 +310,7 @@ def node_with_double(ros_domain, monkeypatch):
     """
     opened = [BrightSpotBackend(max_batch=2)]
 
-    def open_another(config, max_batch):
+    def open_another(config, max_batch, watch):
         if opened[0].closed:
             opened.append(BrightSpotBackend(max_batch=2))
             opened[-1].failures = opened[0].failures
@@ -394,7 +394,7 @@ def test_a_network_that_finds_nobody_known_is_not_started(ros_domain, monkeypatc
     # The double finds bright spots: a network, but not the one that it should be.
     monkeypatch.setattr(
         detector_node, 'open_backend',
-        lambda config, max_batch: BrightSpotBackend(network_hw=(384, 640), max_batch=max_batch))
+        lambda config, max_batch, watch: BrightSpotBackend((384, 640), max_batch))
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=ros_domain)
     node = detector_node.DetectorNode(context=context)

@@ -41,7 +41,8 @@ def test_every_configuration_has_its_parameters():
 
 def test_changes_go_where_they_belong():
     changed = settings().changed([
-        Parameter('score_threshold', value=0.6), Parameter('front.roi', value=[0.0, 0.2, 1.0, 1.0]),
+        Parameter('score_threshold', value=0.6),
+        Parameter('front.roi', value=[0.0, 0.2, 1.0, 1.0]),
         Parameter('image_monitor.black_grey', value=8.0), Parameter('use_sim_time', value=True)])
     assert changed.detector.score_threshold == 0.6
     assert changed.cameras['front'].roi == (0.0, 0.2, 1.0, 1.0)

@@ -92,7 +92,7 @@ class RecordingJob:
         self.closed = threading.Event()
         self._on_open, self._on_process = on_open, on_process
 
-    def open(self):
+    def begin(self):
         self.seen.append(('open', threading.get_ident()))
         self._on_open()
 
@@ -103,7 +103,7 @@ class RecordingJob:
         self.seen.append(('process', threading.get_ident()))
         self._on_process()
 
-    def close(self):
+    def end(self):
         self.seen.append(('close', threading.get_ident()))
         self.closed.set()
 

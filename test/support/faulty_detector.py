@@ -43,7 +43,7 @@ class FailingOnDemand(BrightSpotBackend):
 def main():
     """Run the node."""
     FailingOnDemand.flag = Path(sys.argv[1])
-    detector_node.open_backend = lambda config, max_batch: FailingOnDemand(
+    detector_node.open_backend = lambda config, max_batch, watch: FailingOnDemand(
         network_hw=(360, 640), max_batch=max_batch)
     return detector_node.main(sys.argv[2:])
 
