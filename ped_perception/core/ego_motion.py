@@ -45,15 +45,14 @@ class BackgroundMotion:
         """Begin without a picture."""
         self._grey: Uint8Array | None = None
         self._source_hw = (0, 0)
-        self._corners_k12: Float32Array = np.zeros((0, 1, 2), np.float32)
+        self._boxes_n4: Float32Array = np.zeros((0, 4), np.float32)
 
-    def step(self, image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float64Array | None:
+    def moved(self, image_hw3: Uint8Array) -> Float64Array | None:
         """
         Take in the next picture.
 
         Args:
             image_hw3: uint8[H, W, 3] BGR.
-            boxes_n4: ``x1 y1 x2 y2`` in pixels, people who must not be taken for background.
 
         Returns:
             float64[3, 3] homography (a similarity) from pixels of the picture before to pixels
@@ -64,13 +63,23 @@ class BackgroundMotion:
         size_xy = (_WIDTH, max(round(_WIDTH * source_hw[0] / source_hw[1]), 1))
         small_hw3 = cv2.resize(image_hw3, size_xy, interpolation=cv2.INTER_LINEAR)
         grey = np.asarray(cv2.cvtColor(small_hw3, cv2.COLOR_BGR2GRAY), np.uint8)
+        zoom_xy = np.array([source_hw[1] / size_xy[0], source_hw[0] / size_xy[1]])
         found = None
         if self._grey is not None and self._source_hw == source_hw:
-            found = _fitted(self._grey, grey, self._corners_k12)
-        zoom_xy = np.array([source_hw[1] / size_xy[0], source_hw[0] / size_xy[1]])
+            corners_k12 = _corners(self._grey, self._boxes_n4 / np.tile(zoom_xy, 2))
+            found = _fitted(self._grey, grey, corners_k12)
         self._grey, self._source_hw = grey, source_hw
-        self._corners_k12 = _corners(grey, boxes_n4 / np.tile(zoom_xy, 2))
+        self._boxes_n4 = np.zeros((0, 4), np.float32)
         return None if found is None else _enlarged(found, zoom_xy)
+
+    def hide(self, boxes_n4: Float32Array) -> None:
+        """
+        Say where people are in the newest picture: they are not to be taken for background.
+
+        Args:
+            boxes_n4: float32[N, 4], ``x1 y1 x2 y2`` in pixels.
+        """
+        self._boxes_n4 = boxes_n4
 
 
 def homography_from_rotation(camera_matrix_33: Float64Array,

@@ -115,6 +115,15 @@ class Follower:
         self._filter.reset()
         self._everybody = None
 
+    def look_ahead(self, frame: Frame) -> None:
+        """
+        Do what can be done before the people of a picture are known.
+
+        Optional. Frames of different cameras may be looked at in different threads, as long as
+        nothing else is called meanwhile.
+        """
+        self._tracker(frame.camera).look_ahead(frame.image_hw3)
+
     def step(self, frame: Frame, detections: Detections,
              mounting: Mounting | GroundReason = GroundReason.NO_CALIBRATION,
              ego: EgoMotion | None = None) -> Seen:
@@ -128,9 +137,7 @@ class Follower:
             ego: motion of the vehicle, None where it is not known.
         """
         camera = frame.camera
-        tracker = self._trackers.get(camera)
-        if tracker is None:
-            tracker = self._trackers[camera] = Tracker(self._tracker_config, self._ids)
+        tracker = self._tracker(camera)
         turned_33 = self._turned(frame, mounting, ego)
         self._stamps_ns[camera] = frame.stamp_ns
         tracks = tracker.step(detections, frame.image_hw3, turned_33)
@@ -151,6 +158,11 @@ class Follower:
         if self._everybody is None or stamp_ns is None or stamp_ns <= self._everybody.stamp_ns:
             return self._everybody
         return self._filter.predicted_to(stamp_ns)
+
+    def _tracker(self, camera: str) -> Tracker:
+        if camera not in self._trackers:
+            self._trackers[camera] = Tracker(self._tracker_config, self._ids)
+        return self._trackers[camera]
 
     def _turned(self, frame: Frame, mounting: Mounting | GroundReason,
                 ego: EgoMotion | None) -> Float64Array | None:

@@ -158,11 +158,34 @@ class Tracker:
         self._stamp_ns: int | None = None
         self._people = nobody(self._model)
         self._background = BackgroundMotion()
+        # The picture that was looked at ahead, and how the background moved since the last step.
+        self._ahead: Uint8Array | None = None
+        self._moved_33: Float64Array | None = None
 
     def reset(self) -> None:
         """Forget everybody; ids go on."""
         self._begin()
         self.resets += 1
+
+    def look_ahead(self, image_hw3: Uint8Array) -> None:
+        """
+        Estimate the movement of the camera before the people of a picture are known.
+
+        It is most of the work of :meth:`step`, needs no detections, and nearly all of it is done
+        without the interpreter's lock: pictures of several cameras may be looked at side by side,
+        each in any thread, before one thread steps.
+
+        Args:
+            image_hw3: uint8[H, W, 3] BGR; the same array must be given to :meth:`step`.
+        """
+        if not self._config.ego_motion:
+            return
+        moved_33 = self._background.moved(image_hw3)
+        if self._ahead is not None:
+            # That picture was never stepped on: its movement counts all the same.
+            moved_33 = (None if moved_33 is None or self._moved_33 is None
+                        else moved_33 @ self._moved_33)
+        self._ahead, self._moved_33 = image_hw3, moved_33
 
     def step(self, detections: Detections, image_hw3: Uint8Array | None = None,
              now_from_previous_33: Float64Array | None = None) -> Tracks:
@@ -213,8 +236,13 @@ class Tracker:
         dt_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * NS
         self._stamp_ns = stamp_ns
         homography = now_from_previous_33
-        if homography is None and image_hw3 is not None and self._config.ego_motion:
-            homography = self._background.step(image_hw3, detections.boxes_n4)
+        if image_hw3 is not None and self._config.ego_motion:
+            if self._ahead is not image_hw3:
+                self.look_ahead(image_hw3)
+            if homography is None:
+                homography = self._moved_33
+            self._ahead = None
+            self._background.hide(detections.boxes_n4)
         # After a gap in the stream nobody may be recognised by a guess from long ago.
         people = self._people
         people = people.take(people.unseen_s_t(stamp_ns) <= self._config.forget_s)

@@ -257,7 +257,7 @@ class Lookout:
         return True
 
     def _decoded(self, arrival: Arrival) -> _Picture | None:
-        """Decode a picture, turn it upright, and see whether the camera sees; in any thread."""
+        """Decode a picture, see whether the camera sees and how it moved; in any thread."""
         camera = self._cameras[arrival.camera]
         decode = (frame_from_compressed_image if isinstance(arrival.message, CompressedImage)
                   else frame_from_image)
@@ -274,6 +274,8 @@ class Lookout:
         # Walking pace: slower than this, a picture may stay as it is.
         camera.image_problems = tuple(problem.value for problem in camera.monitor.check(
             source, moving=ego is not None and abs(ego.speed_m_s) > 1.5))
+        if self._perception is not None:
+            self._perception.follower.look_ahead(upright)
         return _Picture(source, upright, arrival.received_s)
 
     def _refuse(self, camera: Camera, cause: Drop, problem: str) -> None:

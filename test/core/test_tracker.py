@@ -488,3 +488,32 @@ def test_the_same_story_gives_the_same_tracks(story):
     for (_, _, _, first), (_, _, _, second) in zip(play(story), play(story), strict=True):
         for name in ('ids_t', 'boxes_t4', 'detections_t', 'confirmed_t', 'sigmas_t4'):
             np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_looking_ahead_changes_nothing_but_when_the_work_is_done():
+    wide = np.random.default_rng(3).integers(0, 256, (400, 760, 3), np.uint8)
+    wide = np.repeat(np.repeat(wide[::10, ::10], 10, axis=0), 10, axis=1)
+    shifts = [0, 20, 40, 30, 60, 80]
+    results = []
+    for ahead in (False, True):
+        follower = tracker()
+        for number, shift in enumerate(shifts):
+            image = np.ascontiguousarray(wide[:, shift:shift + 600])
+            if ahead:
+                follower.look_ahead(image)
+            tracks = follower.step(detections(number / 10, person(300 - shift)), image)
+        results.append(tracks.boxes_t4)
+    assert np.array_equal(*results)
+    assert len(results[0]) == 1
+
+
+def test_a_picture_that_was_never_stepped_on_counts_for_the_movement():
+    wide = np.random.default_rng(3).integers(0, 256, (400, 760, 3), np.uint8)
+    wide = np.repeat(np.repeat(wide[::10, ::10], 10, axis=0), 10, axis=1)
+    follower = tracker()
+    for number in range(3):
+        follower.step(detections(number / 10, person(300)), wide[:, :600])
+    # The inference failed on this one.
+    follower.look_ahead(wide[:, 60:660])
+    tracks = follower.step(detections(0.4), np.ascontiguousarray(wide[:, 120:720]))
+    assert tracks.boxes_t4[0, 0] == pytest.approx(person(300)[0] - 120, abs=8)
