@@ -55,7 +55,7 @@ from ped_perception.ros.silence import silence_reason
 from ped_perception.ros.surroundings import Surroundings
 from ped_perception.ros.worker import Arrival, explain, Worker
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import JumpThreshold, TimeJump
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -207,9 +207,13 @@ class DetectorNode(ManagedNode):
             self._open_inputs()
         self._activated_s = time.monotonic()
         self._reported = {name: camera.stats.processed for name, camera in self._cameras.items()}
+        # Not the node's clock: a player that waits for subscribers has not begun /clock, and the
+        # subscriptions must not wait for it in turn.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [
-            self.create_timer(FOLLOW_PERIOD_S, self._follow),
-            self.create_timer(self._settings.node.diagnostics_period_s, self._report)]
+            self.create_timer(FOLLOW_PERIOD_S, self._follow, clock=steady),
+            self.create_timer(self._settings.node.diagnostics_period_s, self._report,
+                              clock=steady)]
 
     def _open_inputs(self) -> None:
         self._inputs = {
