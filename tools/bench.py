@@ -218,7 +218,7 @@ malloc settings that the nodes use, `default` without them.
 
 {table([shown])}
 
-## Six cameras, 1280x720 JPEG at 15 Hz each, more than this machine can look at
+## Six cameras, 1280x720 JPEG, a fifth more pictures than the backend alone could look at
 
 The bare backend infers batches of the same size, alone, just before. `ratio` is what is left of
 its views per second when decoding, tracking, publishing and ROS share its processor. `least_share`
