@@ -81,6 +81,7 @@ setup(
             'ped_engine = ped_perception.cli.engine:main',
             'ped_evaluate = ped_perception.cli.evaluate:main',
             'ped_launch_check = ped_perception.cli.launch_check:main',
+            'ped_replay = ped_perception.cli.replay:main',
         ],
     },
 )

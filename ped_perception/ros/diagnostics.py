@@ -22,13 +22,14 @@ import importlib
 import importlib.util
 import resource
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.health import CameraFacts, Health, HealthConfig, HealthReport
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.ros.camera_stats import CameraStats, Drop
+from ped_perception.ros.config import CameraConfig
 from ped_perception.ros.health import LEVELS
 from ped_perception.ros.lookout import Camera, Lookout
 import psutil
@@ -50,7 +51,27 @@ class ProcessMeter:
                 'cpu_percent': self._process.cpu_percent()}
 
 
-def camera_facts(camera: Camera, now_s: float, is_wanted: bool) -> CameraFacts:
+class Watched(Protocol):
+    """What health is judged from, of a camera of the node or of a recording."""
+
+    @property
+    def config(self) -> CameraConfig:
+        """Parameters."""
+
+    @property
+    def stats(self) -> CameraStats:
+        """Counts and times."""
+
+    @property
+    def image_problems(self) -> tuple[str, ...]:
+        """What the monitor said of the newest picture."""
+
+    @property
+    def silence(self) -> str:
+        """Why no pictures come, as far as it is known."""
+
+
+def camera_facts(camera: Watched, now_s: float, is_wanted: bool) -> CameraFacts:
     """Give what health is judged from; ``now_s`` is on the steady clock."""
     stats, expected_hz = camera.stats, camera.config.expected_rate_hz
     return CameraFacts(

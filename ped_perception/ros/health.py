@@ -66,7 +66,7 @@ class HealthReporter:
         """
         self.config = config
         self._facts, self._values = facts, values
-        self._name = f'{node.get_name()}: health'
+        self._name = node.get_name()
         self._logger = node.get_logger()
         # Not managed: a planner asks also while the node is inactive.
         self._publisher = node.create_publisher(DiagnosticStatus, '~/health', results_qos())
@@ -99,7 +99,8 @@ class HealthReporter:
             period_s = 1 / self.config.health_rate_hz
             due_s = max(due_s + period_s, now_s + period_s / 2)
             try:
-                self._publisher.publish(self._message(report))
+                self._publisher.publish(
+                    status_from_report(self._name, report, self._values()))
             except (InvalidHandle, RCLError):
                 # The node is being destroyed.
                 return
@@ -110,13 +111,23 @@ class HealthReporter:
         else:
             self._logger.warning(f'Health: {report.message}')
 
-    def _message(self, report: HealthReport) -> DiagnosticStatus:
-        values: dict[str, float | str] = {}
-        for camera, (state, reason) in report.cameras.items():
-            values[f'{camera}.state'] = state.name
-            values[f'{camera}.reason'] = reason
-        values.update(self._values())
-        return DiagnosticStatus(
-            level=LEVELS[report.health], name=self._name, message=report.message,
-            values=[KeyValue(key=key, value=value if isinstance(value, str) else f'{value:.3f}')
-                    for key, value in values.items()])
+
+def status_from_report(name: str, report: HealthReport, values: Mapping[str, float | str],
+                       ) -> DiagnosticStatus:
+    """
+    Give the message of ``~/health``.
+
+    Args:
+        name: of the node.
+        report: state and reasons.
+        values: further key-values.
+    """
+    pairs: dict[str, float | str] = {}
+    for camera, (state, reason) in report.cameras.items():
+        pairs[f'{camera}.state'] = state.name
+        pairs[f'{camera}.reason'] = reason
+    pairs.update(values)
+    return DiagnosticStatus(
+        level=LEVELS[report.health], name=f'{name}: health', message=report.message,
+        values=[KeyValue(key=key, value=value if isinstance(value, str) else f'{value:.3f}')
+                for key, value in pairs.items()])

@@ -1,0 +1,443 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Recordings through ``ped_replay``: every picture, the same bytes, the same boxes as the node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import json
+from pathlib import Path
+import shutil
+import sys
+
+import cv2
+import numpy as np
+from ped_perception.backends import open_backend
+from ped_perception.cli.replay import main
+from ped_perception.core.errors import ConfigError, SourceError
+from ped_perception.replay.cameras import camera_values, topics_of_cameras
+from ped_perception.replay.result_bag import ReplayError
+from ped_perception.replay.runner import replay, settings_for_bag
+from ped_perception.ros.config import CameraConfig
+from ped_perception.ros.settings import settings_from_values
+from ped_perception.sources import open_source
+from ped_perception.sources.storage import Topic
+import pytest
+from rclpy.qos import QoSProfile
+import recordings
+from ros_peer import ros_peer
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin, Writer
+from scipy.spatial.transform import Rotation
+from vision_msgs.msg import Detection2DArray
+
+pytestmark = pytest.mark.ros
+
+DETECTIONS = '/ped_detector/camera/detections'
+STORE = recordings.STORE
+IMAGE, INFO = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
+JPEG = 'sensor_msgs/msg/CompressedImage'
+
+
+@pytest.fixture(scope='module')
+def backend():
+    """Return the default network, loaded once for all tests."""
+    with open_backend(settings_from_values({}).backend, 8) as opened:
+        yield opened
+
+
+@pytest.fixture(scope='module')
+def demo_bag(root):
+    """Return the recording that ships."""
+    return root / 'demo' / 'pets_street.mcap'
+
+
+@pytest.fixture(scope='module')
+def demo_results(demo_bag, backend, tmp_path_factory):
+    """Return the results of the recording that ships."""
+    output = tmp_path_factory.mktemp('demo') / 'out'
+    replayed(demo_bag, output, backend)
+    return output
+
+
+def replayed(bag, output, backend, values=None, **options):
+    """Replay with every image topic a camera, unless the values name cameras."""
+    values = values or {}
+    settings = settings_for_bag(bag, values, all_cameras='cameras' not in values)
+    return replay(bag, output, settings, backend=backend, **options)
+
+
+def messages(folder, topic):
+    """Read a topic of a recording with nothing but what is written in it."""
+    with AnyReader([folder]) as reader:
+        connections = [c for c in reader.connections if c.topic == topic]
+        return [(log_ns, reader.deserialize(data, connection.msgtype))
+                for connection, log_ns, data in reader.messages(connections)]
+
+
+def stamp_ns(message):
+    """Give the stamp of a header."""
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def rows(message):
+    """Give what a message says of each person, exactly."""
+    return [(d.id, d.results[0].hypothesis.class_id, d.results[0].hypothesis.score,
+             d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.size_x, d.bbox.size_y)
+            for d in message.detections]
+
+
+def by_stamp(folder, topic=DETECTIONS):
+    """Give the rows of each picture by its stamp."""
+    return {stamp_ns(message): rows(message) for _, message in messages(folder, topic)}
+
+
+def write_pictures(folder, pictures, *, plugin=StoragePlugin.MCAP, kind=IMAGE, infos=True,
+                   topic='/camera/image_raw'):
+    """Write a recording of (stamp, picture) with a CameraInfo each."""
+    with Writer(folder, version=9, storage_plugin=plugin) as writer:
+        images = writer.add_connection(topic, kind, typestore=STORE)
+        info = writer.add_connection('/camera/camera_info', INFO, typestore=STORE)
+        for index, (at_ns, image_hw3) in enumerate(pictures):
+            log_ns = recordings.START_NS + index * 10**8
+            header, (height, width) = recordings.header(at_ns), image_hw3.shape[:2]
+            if kind == IMAGE:
+                message = STORE.types[IMAGE](
+                    header=header, height=height, width=width, encoding='bgr8', is_bigendian=0,
+                    step=width * 3, data=np.ascontiguousarray(image_hw3).ravel())
+            else:
+                message = STORE.types[JPEG](
+                    header=header, format='bgr8; png compressed bgr8',
+                    data=cv2.imencode('.png', image_hw3)[1].ravel())
+            if infos:
+                writer.write(info, log_ns, STORE.serialize_cdr(
+                    recordings.info_message(500.0, at_ns), INFO))
+            writer.write(images, log_ns, STORE.serialize_cdr(message, kind))
+    return folder
+
+
+def demo_pictures(demo_bag, count=8):
+    """Decode the first pictures of the recording that ships: stamp and picture."""
+    with open_source(demo_bag) as source:
+        return [(frame.stamp_ns, frame.picture.bgr()) for frame, _ in zip(source, range(count),
+                                                                          strict=False)]
+
+
+def test_two_runs_give_the_same_bytes(demo_bag, demo_results, tmp_path, capsys):
+    # In a process's own network, under another name.
+    assert main([str(demo_bag), '-o', str(tmp_path / 'again'), '--quiet']) == 0
+    names = sorted(path.name for path in demo_results.iterdir())
+    assert names == ['metadata.yaml', 'results.mcap', 'summary.json']
+    for name in names:
+        assert (tmp_path / 'again' / name).read_bytes() == (demo_results / name).read_bytes()
+    assert '36 of 36 pictures looked at' in capsys.readouterr().out
+
+
+def test_results_have_the_stamps_of_their_pictures(demo_bag, demo_results):
+    with open_source(demo_bag) as source:
+        expected = [(frame.log_ns, frame.stamp_ns, frame.frame_id) for frame in source]
+    found = messages(demo_results, DETECTIONS)
+    assert [(log_ns, stamp_ns(message), message.header.frame_id)
+            for log_ns, message in found] == expected
+    assert sum(len(message.detections) >= 3 for _, message in found) > 30
+    ids = {detection.id for _, message in found for detection in message.detections}
+    assert len(ids - {''}) >= 4
+    people = messages(demo_results, '/ped_detector/pedestrians')
+    assert [stamp_ns(message) for _, message in people] == [row[1] for row in expected]
+    # Nobody knows how this camera is mounted: everybody is among the unplaced, with the reason.
+    assert all(not message.detections for _, message in people)
+    unplaced = messages(demo_results, '/ped_detector/unplaced')[-1][1]
+    assert unplaced.detections
+    assert {detection.results[1].hypothesis.class_id for detection in unplaced.detections} == {
+        'no_transform'}
+    health = messages(demo_results, '/ped_detector/health')
+    assert health[-1][1].message == 'OK: looking at 1 of 1 cameras'
+    assert len(health) == pytest.approx(36, abs=2)
+
+
+@pytest.mark.slow
+def test_the_node_finds_the_same_boxes(demo_bag, backend, ros_domain, processes, tmp_path):
+    """Play to the node so slowly, a picture a second, that nothing is dropped or left out."""
+    assert replayed(demo_bag, tmp_path / 'out', backend, start_s=2.0).looked_at == 16
+    processes.start([sys.executable, '-m', 'ped_perception.ros.detector_node', '--ros-args',
+                     '-p', 'use_sim_time:=true', '-p', 'max_frame_age_s:=0.0'], name='detector')
+    with ros_peer(ros_domain) as peer:
+        peer.listen(Detection2DArray, DETECTIONS, QoSProfile(depth=100))
+        peer.until(lambda: peer.node.count_publishers(DETECTIONS), 'the detector')
+        processes.start([sys.executable, '-m', 'ped_perception.ros.camera_node', '--ros-args',
+                         '-p', f'source:={demo_bag}', '-p', 'speed:=0.1', '-p', 'clock:=true',
+                         '-p', 'start_s:=2.0', '-p', 'transport:=recorded',
+                         '-p', 'reliability:=reliable'], name='camera')
+        peer.until(lambda: len(peer.received[DETECTIONS]) == 16, 'all pictures')
+    node = {stamp_ns(message): rows(message) for message in peer.received[DETECTIONS]}
+    assert node == by_stamp(tmp_path / 'out')
+    assert any(identity for found in node.values() for identity, *_ in found)
+
+
+@pytest.mark.parametrize(('plugin', 'kind', 'topic'), [
+    (StoragePlugin.SQLITE3, IMAGE, '/camera/image_raw'),
+    (StoragePlugin.MCAP, IMAGE, '/camera/image_raw'),
+    (StoragePlugin.SQLITE3, JPEG, '/camera/image_raw/compressed'),
+])
+def test_the_form_of_the_recording_changes_nothing(demo_bag, demo_results, backend, tmp_path,
+                                                   plugin, kind, topic):
+    bag = write_pictures(tmp_path / 'bag', demo_pictures(demo_bag), plugin=plugin, kind=kind,
+                         topic=topic)
+    replayed(bag, tmp_path / 'out', backend)
+    found = by_stamp(tmp_path / 'out')
+    assert len(found) == 8
+    expected = by_stamp(demo_results)
+    assert found == {stamp: expected[stamp] for stamp in found}
+
+
+def test_a_truncated_recording_is_read_as_far_as_it_goes(demo_bag, demo_results, backend,
+                                                         tmp_path):
+    bag = tmp_path / 'cut.mcap'
+    data = demo_bag.read_bytes()
+    bag.write_bytes(data[:len(data) * 2 // 3])
+    summary = replayed(bag, tmp_path / 'out', backend)
+    assert 20 <= summary.looked_at < 30
+    assert 'cut off' in ' '.join(summary.notes)
+    expected, found = by_stamp(demo_results), by_stamp(tmp_path / 'out')
+    assert found == {stamp: expected[stamp] for stamp in found}
+
+
+def test_nothing_is_overwritten(demo_bag, tmp_path, capsys):
+    output = tmp_path / 'out'
+    output.mkdir()
+    (output / 'kept').write_text('mine')
+    assert main([str(demo_bag), '-o', str(output), '--quiet']) == 1
+    assert 'exists already' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+    assert (output / 'kept').read_text() == 'mine'
+
+
+def test_what_was_interrupted_leaves_nothing(demo_bag, backend, tmp_path):
+    def interrupt(done, total):
+        assert total == 36
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replayed(demo_bag, tmp_path / 'out', backend, progress=interrupt)
+    assert not list(tmp_path.iterdir())
+    # What a killed run leaves behind is no result, and in nobody's way.
+    (tmp_path / 'out.partial' / 'results').mkdir(parents=True)
+    assert replayed(demo_bag, tmp_path / 'out', backend, start_s=3.0).looked_at < 10
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+def test_pictures_are_copied_as_they_were_recorded(demo_bag, backend, tmp_path):
+    replayed(demo_bag, tmp_path / 'out', backend, images=True, start_s=3.0)
+    for topic in ('/camera/image_raw/compressed', '/camera/camera_info'):
+        copied = messages(tmp_path / 'out', topic)
+        recorded = [entry for entry in messages(demo_bag, topic) if entry[0] >= copied[0][0]]
+        assert len(copied) == len(recorded) == 6
+        for (copied_ns, copy), (recorded_ns, record) in zip(copied, recorded, strict=True):
+            assert copied_ns == recorded_ns
+            assert stamp_ns(copy) == stamp_ns(record)
+    assert bytes(copied[0][1].k.tobytes()) == recorded[0][1].k.tobytes()
+
+
+def test_a_recording_that_begins_again_forgets_everybody(demo_bag, backend, tmp_path):
+    pictures = demo_pictures(demo_bag, 12)
+    bag = write_pictures(tmp_path / 'bag', pictures + pictures)
+    summary = replayed(bag, tmp_path / 'out', backend, {'jump_back_s': 0.5})
+    assert (summary.time_jumps, summary.looked_at) == (1, 24)
+    found = [message for _, message in messages(tmp_path / 'out', DETECTIONS)]
+    first = {d.id for message in found[:12] for d in message.detections} - {''}
+    second = {d.id for message in found[12:] for d in message.detections} - {''}
+    assert first
+    assert second
+    assert not first & second
+
+
+def test_bad_pictures_are_skipped_and_told(demo_bag, backend, tmp_path):
+    pictures = demo_pictures(demo_bag, 4)
+    # The second stamp twice, and one of a moment before.
+    bag = write_pictures(tmp_path / 'bag', [
+        *pictures[:2], pictures[1], (pictures[1][0] - 10, pictures[0][1]), *pictures[2:]])
+    summary = replayed(bag, tmp_path / 'out', backend)
+    assert summary.looked_at == 4
+    assert summary.skipped == {'camera': {'repeated': 1, 'disordered': 1}}
+    assert json.loads((tmp_path / 'out' / 'summary.json').read_text())['skipped'] \
+        == summary.skipped
+
+
+def test_a_camera_on_its_head_sees_the_same_people(demo_bag, demo_results, backend, tmp_path):
+    turned = [(stamp, image_hw3[::-1, ::-1]) for stamp, image_hw3 in demo_pictures(demo_bag)]
+    bag = write_pictures(tmp_path / 'bag', turned)
+    replayed(bag, tmp_path / 'out', backend,
+             {'cameras': ['camera'], 'camera.rotation_deg': 180})
+    expected = by_stamp(demo_results)
+    for stamp, found in by_stamp(tmp_path / 'out').items():
+        assert len(found) == len(expected[stamp])
+        for one, other in zip(found, expected[stamp], strict=True):
+            assert one[:3] == other[:3]
+            np.testing.assert_allclose(
+                [768 - one[3], 432 - one[4], *one[5:]], other[3:], atol=1e-3)
+
+
+def write_surround_bag(bag, folder, cameras):
+    """Write four rounds of six cameras with their calibrations, and where they are mounted."""
+    types = STORE.types
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        static = writer.add_connection('/tf_static', 'tf2_msgs/msg/TFMessage', typestore=STORE)
+        transforms, topics = [], {}
+        for name, known in cameras.items():
+            pose_44 = np.array(known['cam2ego'])
+            x, y, z, w = Rotation.from_matrix(pose_44[:3, :3]).as_quat()
+            transforms.append(types['geometry_msgs/msg/TransformStamped'](
+                header=recordings.header(0, 'base_link'), child_frame_id=name,
+                transform=types['geometry_msgs/msg/Transform'](
+                    translation=types['geometry_msgs/msg/Vector3'](*pose_44[:3, 3].tolist()),
+                    rotation=types['geometry_msgs/msg/Quaternion'](x, y, z, w))))
+            topics[name] = (
+                writer.add_connection(f'/{name}/camera_info', INFO, typestore=STORE),
+                writer.add_connection(f'/{name}/image_raw/compressed', JPEG, typestore=STORE))
+        writer.write(static, recordings.START_NS, STORE.serialize_cdr(
+            types['tf2_msgs/msg/TFMessage'](transforms), 'tf2_msgs/msg/TFMessage'))
+        for number in range(4):
+            for offset, (name, known) in enumerate(cameras.items()):
+                at_ns = recordings.START_NS + number * 10**8 + offset * 10**6
+                k_33 = np.array(known['K'])
+                info = recordings.info_message(1.0, at_ns)
+                info = replace(
+                    info, height=known['height'], width=known['width'], d=np.zeros(5),
+                    k=k_33.ravel(), p=np.column_stack([k_33, np.zeros(3)]).ravel(), binning_x=0,
+                    binning_y=0, roi=types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False))
+                data = np.fromfile(folder / 'images' / known['file_name'], np.uint8)
+                message = types[JPEG](header=recordings.header(at_ns, name), format='jpeg',
+                                      data=data)
+                for connection, content in zip(topics[name], (info, message), strict=True):
+                    writer.write(connection, at_ns, STORE.serialize_cdr(
+                        content, connection.msgtype))
+    return bag
+
+
+def test_people_around_six_cameras_are_placed(shared_data, backend, tmp_path):
+    """Place people of real pictures by intrinsics and transforms of the recording."""
+    folder = shared_data / 'nuscenes6'
+    cameras = json.loads((folder / 'cameras.json').read_text())
+    bag = write_surround_bag(tmp_path / 'bag', folder, cameras)
+    summary = replayed(bag, tmp_path / 'out', backend)
+    assert summary.looked_at == 6 * 4
+    assert not summary.skipped
+    people = messages(tmp_path / 'out', '/ped_detector/pedestrians')[-1][1]
+    assert people.header.frame_id == 'base_link'
+    assert len(people.detections) >= 3
+    for detection in people.detections:
+        position = detection.bbox.center.position
+        assert 2.0 < np.hypot(position.x, position.y) < 80.0
+        assert np.isfinite(detection.results[0].pose.covariance).all()
+
+
+@pytest.mark.parametrize(('config', 'topics', 'found'), [
+    (CameraConfig(), {'/front/image_raw': 'raw'}, '/front/image_raw'),
+    (CameraConfig(), {'/front/image_raw/compressed': 'compressed'},
+     '/front/image_raw/compressed'),
+    # Both were recorded: raw lost nothing, unless JPEG are asked for.
+    (CameraConfig(), {'/front/image_raw/compressed': 'compressed', '/front/image_raw': 'raw'},
+     '/front/image_raw'),
+    (CameraConfig(transport='compressed'),
+     {'/front/image_raw/compressed': 'compressed', '/front/image_raw': 'raw'},
+     '/front/image_raw/compressed'),
+    (CameraConfig(image_topic='/rig/a/image'), {'/rig/a/image': 'raw'}, '/rig/a/image'),
+    (CameraConfig(image_topic='rig/a/image'), {'/rig/a/image': 'raw'}, '/rig/a/image'),
+])
+def test_cameras_find_their_topics(config, topics, found):
+    recorded = [Topic(name, {'raw': IMAGE, 'compressed': JPEG}[kind], 1)
+                for name, kind in topics.items()]
+    assert topics_of_cameras({'front': config}, recorded) == {found: 'front'}
+
+
+def test_cameras_that_were_not_recorded_are_told():
+    topics = [Topic('/a/image_raw', IMAGE, 1), Topic('/b', 'std_msgs/msg/String', 1)]
+    with pytest.raises(SourceError, match=r'no /rear/image_raw .*recording: /a/image_raw\.'):
+        topics_of_cameras({'rear': CameraConfig()}, topics)
+    with pytest.raises(SourceError, match='are both'):
+        topics_of_cameras({'a': CameraConfig(), 'c': CameraConfig(image_topic='/a/image_raw')},
+                          topics)
+
+
+def test_every_image_topic_is_a_camera_named_after_it():
+    topics = [Topic('/front/image_raw', IMAGE, 1), Topic('/front/image_raw/compressed', JPEG, 1),
+              Topic('/rig/left/image_rect', IMAGE, 1), Topic('/rear/image', IMAGE, 1),
+              Topic('/rear/image_rect', IMAGE, 1), Topic('/front/camera_info', INFO, 1)]
+    values = camera_values(topics)
+    assert values == {
+        'cameras': ['front', 'rear_image', 'rear_image_rect', 'rig_left'],
+        'front.image_topic': '/front/image_raw', 'rear_image.image_topic': '/rear/image',
+        'rear_image_rect.image_topic': '/rear/image_rect',
+        'rig_left.image_topic': '/rig/left/image_rect'}
+    assert set(topics_of_cameras(settings_from_values(values).cameras, topics).values()) \
+        == set(values['cameras'])
+
+
+@pytest.mark.parametrize(('arguments', 'told'), [
+    (['nowhere.mcap'], 'nowhere.mcap'),
+    (['{bag}', '-p', 'score_treshold:=0.5'], 'Did you mean score_threshold?'),
+    (['{bag}', '-p', 'score_threshold:=7'], 'must lie between'),
+    (['{bag}', '-p', 'score_threshold'], 'NAME:=VALUE'),
+    (['{bag}', '-p', 'cameras:=[rear]'], 'Camera rear was not recorded'),
+    (['{bag}', '--config', 'none.yaml'], 'none.yaml cannot be read'),
+    (['{bag}', '--start', '-1'], 'must be 0 or more'),
+    (['{bag}', '--start', '100'], 'gave no picture'),
+    (['{empty}'], 'no recording'),
+])
+def test_what_cannot_be_replayed_is_told(demo_bag, tmp_path, capsys, arguments, told):
+    (tmp_path / 'empty').mkdir()
+    words = [word.format(bag=demo_bag, empty=tmp_path / 'empty') for word in arguments]
+    assert main([*words, '-o', str(tmp_path / 'out'), '--quiet']) == 1
+    said = capsys.readouterr()
+    assert told in said.err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_file_of_the_launch_is_taken(demo_bag, root, tmp_path, capsys):
+    """Take cameras and topics from the file that the launch takes, too."""
+    assert main([str(demo_bag), '-o', str(tmp_path / 'out'), '--quiet', '--start', '3',
+                 '--config', str(root / 'config' / 'replay.yaml'), '-p', 'views:=[whole]']) == 0
+    assert by_stamp(tmp_path / 'out')
+    assert '6 of 6 pictures' in capsys.readouterr().out
+
+
+def test_another_calibration_topic_is_refused(demo_bag, backend, tmp_path):
+    with pytest.raises(ConfigError, match='info_topic is /other/camera_info'):
+        replayed(demo_bag, tmp_path / 'out', backend,
+                 {'cameras': ['camera'], 'camera.info_topic': '/other/camera_info'})
+
+
+def test_an_unwritable_place_is_told(demo_bag, backend, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ReplayError, match='cannot be written'):
+        replayed(demo_bag, tmp_path / 'file' / 'out', backend)
+
+
+def test_the_recording_that_ships_is_what_its_program_writes(root, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(root / 'demo'))
+    import make_bag
+
+    written = make_bag.write_bag(tmp_path / 'pets_street')
+    shipped = Path(make_bag.BAG)
+    assert shipped.stat().st_size <= 1.5e6
+    assert len(messages(written.parent, '/camera/camera_info')) == 36
+    # Another version of the codecs writes other JPEG of the same pictures.
+    with open_source(written) as new, open_source(shipped) as old:
+        for one, other in zip(new, old, strict=True):
+            assert one.stamp_ns == other.stamp_ns
+            difference = cv2.absdiff(one.picture.bgr(), other.picture.bgr())
+            assert difference.mean() < 3.0
+    shutil.rmtree(tmp_path / 'pets_street')
