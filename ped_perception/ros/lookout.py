@@ -64,6 +64,8 @@ from sensor_msgs.msg import CompressedImage
 
 # A problem that comes with every picture is logged once in this time.
 _LOG_PERIOD_S = 5.0
+# Walking pace: at less, a picture may stay as it is.
+_MOVING_M_S = 1.5
 
 
 @dataclass(eq=False)
@@ -258,22 +260,26 @@ class Lookout:
 
     def _decoded(self, arrival: Arrival) -> _Picture | None:
         """Decode a picture, see whether the camera sees and how it moved; in any thread."""
+        try:
+            return self._taken_in(arrival)
+        except ImageError as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001 - one picture must not cost the node
+            problem = explain(error)
+        self._refuse(self._cameras[arrival.camera], Drop.BAD, problem)
+        return None
+
+    def _taken_in(self, arrival: Arrival) -> _Picture:
         camera = self._cameras[arrival.camera]
         decode = (frame_from_compressed_image if isinstance(arrival.message, CompressedImage)
                   else frame_from_image)
-        try:
-            source = decode(arrival.message, arrival.camera)
-        except ImageError as error:
-            self._refuse(camera, Drop.BAD, str(error))
-            return None
-        upright = source
+        source = upright = decode(arrival.message, arrival.camera)
         if camera.config.rotation_deg:
             upright = Frame(source.camera, source.stamp_ns, source.frame_id, upright_from_source(
                 source.image_hw3, camera.config.rotation_deg // 90))
         ego = self._surroundings.ego(source.stamp_ns)
-        # Walking pace: slower than this, a picture may stay as it is.
         camera.image_problems = tuple(problem.value for problem in camera.monitor.check(
-            source, moving=ego is not None and abs(ego.speed_m_s) > 1.5))
+            source, moving=ego is not None and abs(ego.speed_m_s) > _MOVING_M_S))
         if self._perception is not None:
             self._perception.follower.look_ahead(upright)
         return _Picture(source, upright, arrival.received_s)
