@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+import os
 from pathlib import Path
 import sys
 from typing import TYPE_CHECKING
 
 from ped_perception.cli.arguments import positive
+from ped_perception.cli.replay_folder import replay_folder
 from ped_perception.cli.share import shared_file
 from ped_perception.core.errors import ConfigError, import_extra, PedPerceptionError
 from ped_perception.ros.parameter_files import values_from_file
@@ -61,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
                     'of the node, and writes a new recording (mcap) with the detections and '
                     'their ids, positions on the ground and health. Two runs give the same bytes.',
         epilog=f'Exit code: 0 everything was replayed, {FAILED} something failed, {INTERRUPTED} '
-               'interrupted.')
+               'interrupted. In a folder of recordings, each is replayed by a process of its own '
+               'into a folder of its name; one that fails is tried once more; what was finished '
+               'before, with the same parameters, is not repeated.')
     parser.add_argument('bag', type=Path, metavar='BAG|DIR',
                         help='recording: its folder, or one .mcap or .db3 file; or a folder of '
                              'recordings')
@@ -137,7 +141,28 @@ def _print_summary(summary: Summary, output: Path) -> None:
 
 
 def _replay_folder(options: argparse.Namespace) -> int:
-    raise ConfigError(f'{options.bag} is no recording.')
+    runner = import_extra('ped_perception.replay.runner', 'bags')
+    values = _values(options)
+
+    def digest(bag: Path) -> str:
+        return str(runner.digest_of(runner.settings_for_bag(
+            bag, values, all_cameras='cameras' not in values)))
+
+    words = ['--start', str(options.start)]
+    if options.config is not None:
+        words += ['--config', str(options.config)]
+    if options.images:
+        words.append('--images')
+    given = {text.partition(':=')[0] for text in options.parameter}
+    parameters = list(options.parameter)
+    if options.jobs > 1 and 'threads' not in given:
+        # Otherwise each of them takes all cores.
+        parameters.append(f'threads:={max(1, (os.cpu_count() or 1) // options.jobs)}')
+    for text in parameters:
+        words += ['-p', text]
+    failed = replay_folder(options.bag, options.output, words, digest, jobs=options.jobs,
+                           quiet=options.quiet)
+    return FAILED if failed else 0
 
 
 if __name__ == '__main__':

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+import hashlib
 import json
 from pathlib import Path
 import time
@@ -60,6 +61,10 @@ class Summary:
     What a replay did: in every run the same, but for the times, which are not written.
 
     Attributes:
+        settings: digest of all parameters that decide what comes out.
+        model: that found people.
+        precision: of its arithmetic.
+        backend: that ran it.
         pictures: of the recording, of the cameras looked at.
         looked_at: that were looked at.
         skipped: why others were not, by camera and cause.
@@ -71,6 +76,7 @@ class Summary:
         times_s: how long each stage took, in seconds.
     """
 
+    settings: str
     model: str
     precision: str
     backend: str
@@ -118,6 +124,12 @@ def settings_for_bag(bag: Path, values: Mapping[str, object], *, all_cameras: bo
         finally:
             storage.close()
     return settings_from_values(values)
+
+
+def digest_of(settings: Settings) -> str:
+    """Give a digest of all parameters but those that only change the speed."""
+    values = asdict(replace(settings, backend=replace(settings.backend, threads=0)))
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def replay(bag: Path, output: Path, settings: Settings, *, start_s: float = 0.0,
@@ -198,8 +210,10 @@ class _Run:
         self._types = {topic.name: topic.message_type for topic in storage.topics}
         self._health_ns, self._newest_ns = start_ns, start_ns
         info = backend.info
-        self.summary = Summary(info.model, info.precision, info.backend, times_s=dict.fromkeys(
-            ('decode', 'views', 'infer', 'postprocess', 'track', 'write'), 0.0))
+        self.summary = Summary(
+            digest_of(settings), info.model, info.precision, info.backend,
+            times_s=dict.fromkeys(
+                ('decode', 'views', 'infer', 'postprocess', 'track', 'write'), 0.0))
 
     def copy(self, storage: Storage, topics: set[str]) -> None:
         """Have the messages of some topics copied."""

@@ -25,6 +25,8 @@ import sys
 import cv2
 import numpy as np
 from ped_perception.backends import open_backend
+from ped_perception.cli import replay_folder
+from ped_perception.cli.processes import Child
 from ped_perception.cli.replay import main
 from ped_perception.core.errors import ConfigError, SourceError
 from ped_perception.replay.cameras import camera_values, topics_of_cameras
@@ -136,8 +138,9 @@ def demo_pictures(demo_bag, count=8):
 
 
 def test_two_runs_give_the_same_bytes(demo_bag, demo_results, tmp_path, capsys):
-    # In a process's own network, under another name.
-    assert main([str(demo_bag), '-o', str(tmp_path / 'again'), '--quiet']) == 0
+    # In a process's own network, under another name; with the parameters of the other run.
+    assert main([str(demo_bag), '-o', str(tmp_path / 'again'), '--quiet',
+                 '-p', 'max_frame_age_s:=0.5']) == 0
     names = sorted(path.name for path in demo_results.iterdir())
     assert names == ['metadata.yaml', 'results.mcap', 'summary.json']
     for name in names:
@@ -395,7 +398,7 @@ def test_every_image_topic_is_a_camera_named_after_it():
     (['{bag}', '--config', 'none.yaml'], 'none.yaml cannot be read'),
     (['{bag}', '--start', '-1'], 'must be 0 or more'),
     (['{bag}', '--start', '100'], 'gave no picture'),
-    (['{empty}'], 'no recording'),
+    (['{empty}'], 'There is no recording in'),
 ])
 def test_what_cannot_be_replayed_is_told(demo_bag, tmp_path, capsys, arguments, told):
     (tmp_path / 'empty').mkdir()
@@ -441,3 +444,54 @@ def test_the_recording_that_ships_is_what_its_program_writes(root, tmp_path, mon
             difference = cv2.absdiff(one.picture.bgr(), other.picture.bgr())
             assert difference.mean() < 3.0
     shutil.rmtree(tmp_path / 'pets_street')
+
+
+def test_a_folder_of_recordings(demo_bag, tmp_path, capsys):
+    """Replay what is new, try what fails again, leave what is finished; told each time."""
+    drives, output = tmp_path / 'drives', tmp_path / 'results'
+    pictures = demo_pictures(demo_bag, 2)
+    drives.mkdir()
+    write_pictures(drives / 'monday', pictures)
+    (drives / 'week').mkdir()
+    write_pictures(drives / 'week' / 'tuesday', pictures, plugin=StoragePlugin.SQLITE3)
+    (drives / 'broken').mkdir()
+    (drives / 'broken' / 'broken.mcap').write_bytes(b'no recording')
+    assert main([str(drives), '-o', str(output), '--jobs', '2', '--quiet']) == 1
+    said = capsys.readouterr()
+    assert '2 of 3 recordings replayed' in said.out
+    assert 'broken failed: ' in said.err
+    assert 'broken.mcap' in said.err
+    monday, tuesday = output / 'monday', output / 'week' / 'tuesday'
+    assert by_stamp(monday) == by_stamp(tuesday)
+    before = (monday / 'results.mcap').stat().st_mtime_ns
+
+    shutil.rmtree(tuesday)
+    shutil.rmtree(drives / 'broken')
+    assert main([str(drives), '-o', str(output), '--quiet']) == 0
+    said = capsys.readouterr()
+    assert '1 of 2 recordings were finished before' in said.out
+    assert '1 of 2 recordings replayed' in said.out
+    assert tuesday.exists()
+    assert (monday / 'results.mcap').stat().st_mtime_ns == before
+
+    # With other parameters it would be a mixture.
+    assert main([str(drives), '-o', str(output), '--quiet', '-p', 'score_threshold:=0.6']) == 1
+    assert capsys.readouterr().err.count('was made with other parameters') == 2
+
+
+def test_a_recording_that_fails_is_tried_again(tmp_path, monkeypatch):
+    """Fail once as a process does that the kernel ended for want of memory."""
+    attempts = tmp_path / 'attempts'
+    program = ('import os, pathlib, sys\n'
+               f'file = pathlib.Path({str(attempts)!r})\n'
+               'count = len(file.read_text()) if file.exists() else 0\n'
+               'file.write_text("x" * (count + 1))\n'
+               'os.kill(os.getpid(), 9) if count == 0 else None\n')
+    monkeypatch.setattr(replay_folder, '_start', lambda job, result, words, log: Child(
+        job.name, [sys.executable, '-c', program], log, {}))
+    (tmp_path / 'drives' / 'one').mkdir(parents=True)
+    (tmp_path / 'drives' / 'one' / 'one.mcap').touch()
+    failed = replay_folder.replay_folder(tmp_path / 'drives', tmp_path / 'out', [],
+                                         lambda bag: '', jobs=1, quiet=True)
+    assert failed == 0
+    assert attempts.read_text() == 'xx'
