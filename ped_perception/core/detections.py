@@ -71,15 +71,17 @@ def detections_from_candidates(frame: Frame, candidates: Candidates, slots: Sequ
     sound_n = (sizes_n2[:, 0] > 0) & (sizes_n2[:, 1] > 0) & (sizes_n2[:, 1] >= min_height_px)
     boxes_n4, scores_n, cut_n = boxes_n4[sound_n], scores_n[sound_n], cut_n[sound_n]
 
-    kept = suppress_duplicates(boxes_n4, scores_n, cut_n, nms_iou)[:max_detections]
+    kept, scores_m = suppress_duplicates(boxes_n4, scores_n, cut_n, nms_iou)
     return Detections(frame.camera, frame.stamp_ns, frame.frame_id, frame.source_hw,
-                      boxes_n4[kept], scores_n[kept])
+                      boxes_n4[kept[:max_detections]], scores_m[:max_detections])
 
 
 def suppress_duplicates(boxes_n4: Float32Array, scores_n: Float32Array, cut_n: BoolArray,
-                        nms_iou: float) -> NDArray[np.intp]:
+                        nms_iou: float) -> tuple[NDArray[np.intp], Float32Array]:
     """
     Greedy non-maximum suppression that prefers whole boxes to cut ones.
+
+    A whole box that replaces a cut one is as sure as the surer of the two: both saw the person.
 
     Args:
         boxes_n4: float32[N, 4] of one picture.
@@ -88,10 +90,11 @@ def suppress_duplicates(boxes_n4: Float32Array, scores_n: Float32Array, cut_n: B
         nms_iou: largest IoU that two kept boxes may have.
 
     Returns:
-        Indices of the boxes kept, best score first.
+        Indices of the M boxes kept, best score first, and their scores, float32[M].
     """
     order = np.lexsort((-scores_n, cut_n))
-    boxes_n4, cut_n = boxes_n4[order], cut_n[order]
+    boxes_n4, cut_n, scores_n = boxes_n4[order], cut_n[order], scores_n[order]
+    first_cut = len(order) - int(cut_n.sum())
     inter_nn = intersections(boxes_n4, boxes_n4)
     area_n = np.diagonal(inter_nn)
     # inter / union > t, without dividing by the zero area of a degenerate box.
@@ -100,9 +103,14 @@ def suppress_duplicates(boxes_n4: Float32Array, scores_n: Float32Array, cut_n: B
     alive_n = np.ones(len(order), np.bool_)
     for i in range(len(order)):
         if alive_n[i]:
+            if i < first_cut < len(order):
+                replaced_n = duplicate_nn[i, first_cut:] & alive_n[first_cut:]
+                scores_n[i] = max(scores_n[i], scores_n[first_cut:].max(
+                    initial=0, where=replaced_n))
             alive_n[i + 1:] &= ~duplicate_nn[i, i + 1:]
-    kept: NDArray[np.intp] = order[alive_n]
-    return kept[np.argsort(-scores_n[kept], kind='stable')]
+    rows = np.flatnonzero(alive_n)
+    rows = rows[np.argsort(-scores_n[rows], kind='stable')]
+    return order[rows], scores_n[rows]
 
 
 def intersections(boxes_n4: Float32Array, boxes_m4: Float32Array) -> Float32Array:

@@ -77,9 +77,10 @@ def test_one_view(views, expected, why):
     ([(*PERSON, 0.6)], [(*PERSON, 0.9)], [], [(PERSON, 0.9)],
      'seen whole by two views: the better one'),
     ([(180, 50, 220, 150, 0.5)], [(180, 50, 200, 150, 0.9)], [],
-     [((180, 50, 220, 150), 0.5)], 'half a person yields to the whole one whatever the scores'),
+     [((180, 50, 220, 150), 0.9)],
+     'half a person yields to the whole one whatever the scores, and makes it surer'),
     ([(180, 50, 220, 150, 0.5)], [(180, 50, 200, 150, 0.9)], [(200, 50, 220, 150, 0.8)],
-     [((180, 50, 220, 150), 0.5)], 'both halves yield'),
+     [((180, 50, 220, 150), 0.9)], 'both halves yield'),
     ([], [(180, 50, 200, 150, 0.9)], [], [((180, 50, 200, 150), 0.9)],
      'half a person that nobody saw whole is still a person'),
     ([(20, 50, 60, 150, 0.5)], [(180, 50, 200, 150, 0.9)], [],
@@ -134,7 +135,9 @@ boxes_strategy = hnp.arrays(np.float32, st.tuples(st.integers(0, 30), st.just(4)
 def test_suppression_against_its_definition(boxes_n4, seed, nms_iou):
     """Kept boxes do not overlap; each suppressed one has a better kept one over it."""
     scores_n = np.random.default_rng(seed).random(len(boxes_n4)).astype(np.float32)
-    kept = suppress_duplicates(boxes_n4, scores_n, np.zeros(len(boxes_n4), bool), nms_iou)
+    kept, kept_scores_n = suppress_duplicates(
+        boxes_n4, scores_n, np.zeros(len(boxes_n4), bool), nms_iou)
+    assert np.array_equal(kept_scores_n, scores_n[kept])
     inter = intersections(boxes_n4, boxes_n4)
     area = np.diagonal(inter)
     iou = inter / (area[:, None] + area[None] - inter)
@@ -146,3 +149,13 @@ def test_suppression_against_its_definition(boxes_n4, seed, nms_iou):
             assert not [j for j in kept if j != i and iou[i, j] > nms_iou + 1e-5]
         else:
             assert better
+
+
+def test_a_whole_box_that_replaces_a_cut_one_is_as_sure_as_the_surer():
+    # The whole picture sees a small, unsure person; the crop half of it, surely.
+    boxes_n4 = np.array([[10, 10, 50, 110], [10, 10, 30, 110], [200, 10, 240, 110]], np.float32)
+    scores_n = np.array([0.25, 0.8, 0.5], np.float32)
+    kept, scores_m = suppress_duplicates(boxes_n4, scores_n, np.array([False, True, False]), 0.5)
+    assert kept.tolist() == [0, 2]
+    assert scores_m.tolist() == pytest.approx([0.8, 0.5])
+    assert scores_n[0] == np.float32(0.25), 'the scores given are left as they are'
