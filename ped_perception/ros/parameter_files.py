@@ -35,7 +35,7 @@ def values_from_file(path: Path, node: str) -> dict[str, object]:
         node: name of the node, without its namespace.
 
     Returns:
-        By full name, nested names joined by dots; what names the node replaces what is for all.
+        By full name, nested names joined by dots; what comes later in the file wins, as in ROS.
 
     Raises:
         ConfigError: the file cannot be read, is no parameter file, or has nothing for the node.
@@ -53,7 +53,7 @@ def values_from_file(path: Path, node: str) -> dict[str, object]:
                           f'"  {_KEY}:".')
     values: dict[str, object] = {}
     matching = [key for key in content if _matches(str(key), node)]
-    for key in sorted(matching, key=lambda key: str(key).endswith(node)):
+    for key in matching:
         section = content[key]
         if not isinstance(section, dict) or not isinstance(section.get(_KEY), dict):
             raise ConfigError(f'The parameter file {path} has no "{_KEY}:" below "{key}:".')
