@@ -16,27 +16,22 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 import hashlib
 import json
 from pathlib import Path
 import time
-from types import TracebackType
 
 import cv2
 from ped_perception.backends import open_backend
 from ped_perception.core.errors import ConfigError
-from ped_perception.core.follow import Mounting
-from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.health import node_health, NodeFacts
 from ped_perception.core.perception import Perception
 from ped_perception.core.pipeline import Backend
-from ped_perception.core.types import Detections, GroundReason, Tracks
-from ped_perception.replay.camera import Picture, ReplayedCamera
+from ped_perception.core.types import Tracks
+from ped_perception.replay.camera import ReplayedCamera
 from ped_perception.replay.cameras import camera_values, topics_of_cameras
 from ped_perception.replay.result_bag import ResultBag
 from ped_perception.replay.surroundings import Messages, RecordedSurroundings
@@ -55,9 +50,6 @@ from ped_perception.sources.storage import open_storage, Storage
 _NODE = 'ped_detector'
 _LONGEST_SILENCE_NS = 60_000_000_000
 SUMMARY_NAME = 'summary.json'
-
-# What the thread that writes may be behind; pictures are kept for so long.
-_MOST_PENDING = 16
 
 # Told of after each picture: how many were taken in, and how many there are as far as known.
 Progress = Callable[[int, 'int | None'], None]
@@ -170,8 +162,8 @@ def replay(bag: Path, output: Path, settings: Settings, *, start_s: float = 0.0,
         if backend is None:
             backend = open_backend(settings.backend, slots)
             stack.callback(backend.close)
-        run = stack.enter_context(_Run(
-            storage, settings, backend, results, storage.start_ns + round(start_s * 1e9)))
+        run = _Run(storage, settings, backend, results,
+                   storage.start_ns + round(start_s * 1e9))
         _refuse_other_info_topics(settings, names, source)
         if images:
             infos = {camera.info_topic for camera in source.cameras if camera.info_topic}
@@ -198,12 +190,7 @@ def _refuse_other_info_topics(settings: Settings, names: Mapping[str, str], sour
 
 
 class _Run:
-    """
-    The pipeline, and what it remembers from picture to picture.
-
-    Two threads, so that the network does not wait: the caller's reads, decodes and detects, the
-    other one follows and writes, in the same order. What is written depends on the order only.
-    """
+    """The pipeline, and what it remembers from picture to picture."""
 
     def __init__(self, storage: Storage, settings: Settings, backend: Backend,
                  results: ResultBag, start_ns: int) -> None:
@@ -212,7 +199,8 @@ class _Run:
         self._surroundings = RecordedSurroundings(storage, settings.node, start_ns)
         self._cameras = {name: ReplayedCamera(name, settings, self._surroundings)
                          for name in settings.cameras}
-        self._perception = Perception(backend, settings.lookout().perception)
+        lookout = settings.lookout()
+        self._perception = Perception(backend, lookout.perception)
         # The first inference allocates.
         backend.infer(backend.info.max_batch)
         self._fillers = {name: DetectionsFiller() for name in settings.cameras}
@@ -221,33 +209,22 @@ class _Run:
         self._copied: Messages | None = None
         self._types = {topic.name: topic.message_type for topic in storage.topics}
         self._health_ns, self._newest_ns = start_ns, start_ns
-        self._teller = ThreadPoolExecutor(1, 'teller')
-        self._pending: deque[Future[None]] = deque()
         info = backend.info
         self.summary = Summary(
             digest_of(settings), info.model, info.precision, info.backend,
             times_s=dict.fromkeys(
                 ('decode', 'views', 'infer', 'postprocess', 'track', 'write'), 0.0))
 
-    def __enter__(self) -> _Run:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._teller.shutdown(cancel_futures=True)
-
     def copy(self, storage: Storage, topics: set[str]) -> None:
         """Have the messages of some topics copied."""
         self._copied = Messages(storage, topics, self._start_ns)
-
-    # --- the caller's thread -----------------------------------------------------------------
 
     def take(self, frame: SourceFrame, name: str) -> None:
         """Look at a picture."""
         camera = self._cameras[name]
         self.summary.pictures += 1
-        self._judge_health(frame.log_ns)
-        self._later(self._copy_until, frame.log_ns)
+        self._tell_health(frame.log_ns)
+        self._copy_until(frame.log_ns)
         self._surroundings.advance(frame.log_ns)
         jumps = camera.jumps
         if not camera.is_fine(frame):
@@ -262,77 +239,35 @@ class _Run:
         camera.watch(picture)
         mounting = camera.mounting(frame, picture)
         views = camera.views(picture, mounting, self._backend.info.network_hw)
-        (detections,), times = self._perception.pipeline.step([picture.upright], [views])
-        for stage, spent_s in asdict(times).items():
+        (seen,), times, track_s = self._perception.step(
+            [picture.upright], [views], {name: mounting},
+            self._surroundings.ego(frame.stamp_ns))
+        for stage, spent_s in (*asdict(times).items(), ('track_s', track_s)):
             self.summary.times_s[stage.removesuffix('_s')] += spent_s
-        log_s = frame.log_ns / 1e9
-        camera.stats.looked_at(log_s, log_s, 0.0, len(detections))
+        begin_s = time.perf_counter()
+        found = camera.found(picture, seen, self._settings.detector.score_threshold)
+        ids_n = seen.ids_n()[:len(found)]
+        self._results.write(f'/{_NODE}/{name}/detections', frame.log_ns,
+                            self._fillers[name].fill(found, ids_n))
+        self._pictures[name] = camera.tracks(picture, seen.tracks)
+        self._write_people(frame.log_ns)
+        self._ids.update(ids_n[ids_n >= 0].tolist())
         self.summary.looked_at += 1
-        self._later(self._follow, frame.log_ns, camera, picture, detections, mounting,
-                    self._surroundings.ego(frame.stamp_ns))
+        self.summary.detections += len(found)
+        log_s = frame.log_ns / 1e9
+        camera.stats.looked_at(log_s, log_s, 0.0, len(found))
+        self._spent('write', begin_s)
 
     def end(self) -> None:
         """Write what is left, and add up."""
-        self._judge_health(self._newest_ns + 1)
-        self._later(self._copy_until, self._newest_ns)
-        while self._pending:
-            self._pending.popleft().result()
+        self._tell_health(self._newest_ns + 1)
+        self._copy_until(self._newest_ns)
         self.summary.people = len(self._ids)
         self.summary.time_jumps = sum(camera.jumps for camera in self._cameras.values())
         self.summary.skipped = {
             name: drops for name, camera in self._cameras.items()
             if (drops := {cause.value: count for cause, count in camera.stats.drops.items()
                           if count})}
-
-    def _later(self, function: Callable[..., None], *arguments: object) -> None:
-        """Have something done by the other thread, after all that it was asked for before."""
-        while len(self._pending) >= _MOST_PENDING:
-            self._pending.popleft().result()
-        self._pending.append(self._teller.submit(function, *arguments))
-
-    def _judge_health(self, log_ns: int) -> None:
-        """Tell health as often as the node publishes it, by the time of writing."""
-        period_ns = round(1e9 / self._settings.health.health_rate_hz)
-        self._newest_ns = max(self._newest_ns, log_ns)
-        # A clock that was set is no silence of hours.
-        self._health_ns = max(self._health_ns, log_ns - _LONGEST_SILENCE_NS)
-        while self._health_ns < log_ns:
-            now_s = self._health_ns / 1e9
-            report = node_health(NodeFacts(), {
-                name: camera_facts(camera, now_s, True)
-                for name, camera in self._cameras.items()}, self._settings.health)
-            self._later(self._results.write, f'/{_NODE}/health', self._health_ns,
-                        status_from_report(_NODE, report, {
-                            f'{name}.ground': camera.geometry.problem
-                            for name, camera in self._cameras.items()}))
-            self._health_ns += period_ns
-
-    def _forget_everybody(self) -> None:
-        self._later(self._perception.follower.reset)
-        for camera in self._cameras.values():
-            camera.forget_times()
-
-    def _spent(self, stage: str, begin_s: float) -> None:
-        self.summary.times_s[stage] += time.perf_counter() - begin_s
-
-    # --- the other thread --------------------------------------------------------------------
-
-    def _follow(self, log_ns: int, camera: ReplayedCamera, picture: Picture,
-                detections: Detections, mounting: Mounting | GroundReason,
-                ego: EgoMotion | None) -> None:
-        begin_s = time.perf_counter()
-        seen = self._perception.follower.step(picture.upright, detections, mounting, ego)
-        self._spent('track', begin_s)
-        begin_s = time.perf_counter()
-        found = camera.found(picture, seen, self._settings.detector.score_threshold)
-        ids_n = seen.ids_n()[:len(found)]
-        self._results.write(f'/{_NODE}/{camera.name}/detections', log_ns,
-                            self._fillers[camera.name].fill(found, ids_n))
-        self._pictures[camera.name] = camera.tracks(picture, seen.tracks)
-        self._write_people(log_ns)
-        self._ids.update(ids_n[ids_n >= 0].tolist())
-        self.summary.detections += len(found)
-        self._spent('write', begin_s)
 
     def _write_people(self, log_ns: int) -> None:
         people = self._perception.follower.everybody()
@@ -344,7 +279,31 @@ class _Run:
             people, self._pictures, base_frame))
         self.summary.placed += int(people.valid_t.sum())
 
+    def _tell_health(self, log_ns: int) -> None:
+        """Write health as often as the node publishes it, by the time of writing."""
+        period_ns = round(1e9 / self._settings.health.health_rate_hz)
+        self._newest_ns = max(self._newest_ns, log_ns)
+        # A clock that was set is no silence of hours.
+        self._health_ns = max(self._health_ns, log_ns - _LONGEST_SILENCE_NS)
+        while self._health_ns < log_ns:
+            now_s = self._health_ns / 1e9
+            report = node_health(NodeFacts(), {
+                name: camera_facts(camera, now_s, True)
+                for name, camera in self._cameras.items()}, self._settings.health)
+            self._results.write(f'/{_NODE}/health', self._health_ns, status_from_report(
+                _NODE, report, {f'{name}.ground': camera.geometry.problem
+                                for name, camera in self._cameras.items()}))
+            self._health_ns += period_ns
+
     def _copy_until(self, log_ns: int) -> None:
         if self._copied is not None:
             for topic, written_ns, data in self._copied.until(log_ns):
                 self._results.copy(topic, self._types[topic], written_ns, data)
+
+    def _forget_everybody(self) -> None:
+        self._perception.follower.reset()
+        for camera in self._cameras.values():
+            camera.forget_times()
+
+    def _spent(self, stage: str, begin_s: float) -> None:
+        self.summary.times_s[stage] += time.perf_counter() - begin_s
