@@ -43,7 +43,7 @@ lint: setup-dev
 test: setup-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-gpu: setup-dev
 	$(BIN)/python -m pytest -m gpu --gpu-required $(ARGS)

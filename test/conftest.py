@@ -63,9 +63,14 @@ def gpu_problem() -> str:
     return '' if count.value else 'the NVIDIA driver sees no GPU'
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this machine cannot run."""
+    """Skip, with the reason, what this machine cannot run; group what may run side by side."""
     for item in items:
+        # Under pytest-xdist: one file in one process, for its fixtures; all the tests with nodes
+        # in one, because two at a time would need more than two cores.
+        group = 'ros' if item.get_closest_marker('ros') else item.nodeid.split('::')[0]
+        item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker('gpu') and gpu_problem():
             item.add_marker(pytest.mark.skip(reason=gpu_problem()))
         if item.get_closest_marker('ros') and importlib.util.find_spec('rclpy') is None:

@@ -69,7 +69,8 @@ def test_programs_are_where_ros2_run_looks(work: Path) -> None:
     """Install every console script into lib/<package>, and none onto the path."""
     prefix = work / 'install/ped_perception'
     assert installed_names(prefix / 'lib/ped_perception') == {
-        'ped_camera', 'ped_demo', 'ped_detector', 'ped_engine'}
+        'ped_camera', 'ped_demo', 'ped_detector', 'ped_engine', 'ped_evaluate',
+        'ped_launch_check', 'ped_replay'}
     assert not (prefix / 'bin').exists()
 
 
