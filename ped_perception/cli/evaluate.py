@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-import json
 from pathlib import Path
 import sys
 from typing import Any
@@ -33,7 +32,8 @@ from ped_perception.core.perception import PerceptionConfig
 from ped_perception.core.pipeline import DetectorConfig
 from ped_perception.core.tracker import TrackerConfig
 from ped_perception.evaluation.labelled import read_labels
-from ped_perception.evaluation.run import compared, metrics_of, rate_of, run_over, write_results
+from ped_perception.evaluation.results import write_results
+from ped_perception.evaluation.run import compared, metrics_of, rate_of, run_over
 from ped_perception.evaluation.selection import selection_from_text
 from ped_perception.sources import open_source
 from tqdm import tqdm
@@ -75,7 +75,8 @@ def _add_run(commands: Any) -> None:
     parser = commands.add_parser(
         'run', help='measure on a video, a folder of pictures or a recording',
         description='Looks at pictures as the node does, compares with the labels, and writes '
-                    'metrics.json, predictions.json (COCO results) and tracks.txt (MOT).')
+                    'metrics.json, predictions.json (COCO results), labels.json (COCO), '
+                    'tracks.txt (MOT) and pictures.json.')
     parser.add_argument('source', metavar='SOURCE',
                         help='video, folder of pictures or rosbag2 recording')
     parser.add_argument('--labels', type=Path, required=True, metavar='FILE',
@@ -120,12 +121,11 @@ def _run(options: argparse.Namespace) -> int:
             run = run_over(source, selection, labels, backend, config, bar.update)
     metrics = {'source': options.source, 'labels': str(options.labels),
                'frames': options.frames or 'all', 'drop': options.drop, 'seed': options.seed,
+               'topic': options.topic, 'parameters': _parameters(backend, config),
                **metrics_of(run, labels)}
     if options.compare_trackers:
         metrics['trackers'] = compared(run, labels, config, rate_of(run))
-    write_results(run, options.output)
-    target = options.output / 'metrics.json'
-    target.write_text(json.dumps(metrics, indent=2) + '\n', encoding='utf-8')
+    write_results(run, labels.ignore_regions_r4, metrics, options.output)
     print('\n'.join([*_summary(metrics), f'written    {options.output}']))
     return 0
 
@@ -155,6 +155,13 @@ def _configs(settings: Sequence[str]) -> tuple[BackendConfig, PerceptionConfig]:
         part: config_from_mapping(kind, values[part], prefix)
         for part, (kind, prefix) in _PREFIXES.items()}
     return made.pop('backend'), PerceptionConfig(**made)
+
+
+def _parameters(backend: BackendConfig, config: PerceptionConfig) -> dict[str, Any]:
+    """Give every parameter, by the name that the node has for it."""
+    parts = {'backend': backend, **vars(config)}
+    return {prefix + spec.name: getattr(parts[part], spec.name)
+            for part, (kind, prefix) in _PREFIXES.items() for spec in specs_of(kind)}
 
 
 def _summary(metrics: Mapping[str, Any]) -> list[str]:

@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-import json
-from pathlib import Path
 import time
 from typing import Any
 
@@ -32,7 +30,6 @@ from ped_perception.core.perception import PerceptionConfig
 from ped_perception.core.pipeline import BackendInfo, Pipeline
 from ped_perception.core.types import Detections, Frame, Tracks
 from ped_perception.core.views import specs_from_texts
-from ped_perception.evaluation.coco import results_of
 from ped_perception.evaluation.detection import DetectionScore
 from ped_perception.evaluation.labelled import LabelledPictures
 from ped_perception.evaluation.machine import machine_description, versions
@@ -49,7 +46,18 @@ _FALLBACK_RATE_HZ = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """What was found in one picture."""
+    """
+    What was found in one picture.
+
+    Attributes:
+        number: of the picture in its source, from 1.
+        image_id: what it is called in the files that are written.
+        labels: None for a picture without.
+        detections: from :data:`LOWEST_SCORE` on.
+        tracks: predicted and unconfirmed ones too.
+        time_s: that it took, from decoded picture to tracks.
+        name: of its file, '' where it has none.
+    """
 
     number: int
     image_id: int | str
@@ -57,6 +65,7 @@ class Looked:
     detections: Detections
     tracks: Tracks
     time_s: float
+    name: str = ''
 
 
 @dataclass(eq=False)
@@ -112,7 +121,7 @@ def run_over(source: Source, selection: Selection, labels: LabelledPictures,
             tracks = _followed(follower, frame, detections, config.tracker.low_score)
             run.looked.append(Looked(
                 number, labels.image_id(number, taken), labels.of(number, taken), detections,
-                tracks, time.perf_counter() - begin_s))
+                tracks, time.perf_counter() - begin_s, taken.name))
             progress()
     if not any(looked.labels is not None for looked in run.looked):
         raise SourceError(f'None of the {len(run.looked)} pictures of {source.name} is labelled. '
@@ -192,26 +201,6 @@ def rate_of(run: Run) -> float | None:
     if len(stamps_ns) < 2 or stamps_ns[-1] <= stamps_ns[0]:
         return None
     return (len(stamps_ns) - 1) / (stamps_ns[-1] - stamps_ns[0]) * 1e9
-
-
-def write_results(run: Run, folder: Path) -> None:
-    """
-    Write what other tools can score: ``predictions.json`` (COCO), ``tracks.txt`` (MOT).
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    results = [row for looked in run.looked
-               for row in results_of(looked.detections, looked.image_id)]
-    (folder / 'predictions.json').write_text(json.dumps(results), encoding='utf-8')
-    lines = []
-    for looked in run.looked:
-        tracks = looked.tracks
-        for row in np.flatnonzero(tracks.confirmed_t & ~tracks.predicted_t).tolist():
-            x1, y1, x2, y2 = tracks.boxes_t4[row].tolist()
-            lines.append(f'{looked.number},{tracks.ids_t[row]},{x1:.2f},{y1:.2f},{x2 - x1:.2f},'
-                         f'{y2 - y1:.2f},{tracks.scores_t[row]:.4f},-1,-1,-1\n')
-    (folder / 'tracks.txt').write_text(''.join(lines), encoding='utf-8')
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float | None]:
