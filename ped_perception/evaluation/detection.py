@@ -80,7 +80,7 @@ class DetectionScore:
         Returns:
             by name: shares in 0..1, None where nothing defines them.
         """
-        evaluation = self._evaluated()
+        evaluation = self.evaluated()
         curve = Curve.of(self._found[EVERYBODY.name])
         fixed = {}
         for precision in PRECISIONS:
@@ -102,7 +102,12 @@ class DetectionScore:
                 setting.name: _or_none(Curve.of(self._found[setting.name]).log_average_miss_rate()
                                        ) for setting in SETTINGS}}
 
-    def _evaluated(self) -> Any:
+    def evaluated(self) -> Any:
+        """
+        Let pycocotools match what was taken in; gives its COCOeval after ``accumulate``.
+
+        Its first range of areas is everybody, the others are those of ``HEIGHT_EDGES_PX``.
+        """
         with contextlib.redirect_stdout(io.StringIO()):
             truth, found = self._coco.COCO(), self._coco.COCO()
             images = [{'id': number} for number in range(self._pictures)]

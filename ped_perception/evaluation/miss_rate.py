@@ -64,12 +64,14 @@ class Found:
         person_n: int64[N], row of the label found, -1 for a false positive.
         people: number of labels that count.
         heights_p: float64[people], of those labels in pixels; ``person_n`` counts them.
+        row_n: int64[N], which of the boxes given it is.
     """
 
     scores_n: Float64Array
     person_n: Int64Array
     people: int
     heights_p: Float64Array
+    row_n: Int64Array
 
 
 def matched(labels: Labels, boxes_n4: Float64Array, scores_n: Float64Array,
@@ -89,7 +91,7 @@ def matched(labels: Labels, boxes_n4: Float64Array, scores_n: Float64Array,
     height_n = boxes_n4[:, 3] - boxes_n4[:, 1]
     near_n = ((height_n >= setting.min_height_px / _SLACK)
               & (height_n < setting.max_height_px * _SLACK))
-    boxes_n4, scores_n = boxes_n4[near_n], scores_n[near_n]
+    boxes_n4, scores_n, row_n = boxes_n4[near_n], scores_n[near_n], order[near_n]
     height_p = labels.boxes_n4[:, 3] - labels.boxes_n4[:, 1]
     counted_p = (labels.counted_n & (height_p >= setting.min_height_px)
                  & (height_p < setting.max_height_px))
@@ -102,7 +104,8 @@ def matched(labels: Labels, boxes_n4: Float64Array, scores_n: Float64Array,
             person_n[row] = overlap_np[row].argmax()
             overlap_np[:, person_n[row]] = 0
     kept_n = (person_n >= 0) | ~ignored_n
-    return Found(scores_n[kept_n], person_n[kept_n], int(counted_p.sum()), height_p[counted_p])
+    return Found(scores_n[kept_n], person_n[kept_n], int(counted_p.sum()), height_p[counted_p],
+                 row_n[kept_n])
 
 
 def _mostly_inside(boxes_n4: Float64Array, ignored_r4: Float64Array) -> BoolArray:
