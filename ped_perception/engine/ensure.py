@@ -29,11 +29,11 @@ from datetime import datetime, timezone
 import hashlib
 from pathlib import Path
 import time
+from typing import TYPE_CHECKING
 
 from ped_perception import __version__
 from ped_perception.core.errors import EngineMismatchError
 from ped_perception.engine.build import build_plan
-from ped_perception.engine.gate import Judge
 from ped_perception.engine.gpu import find_gpu
 from ped_perception.engine.listening import Progress
 from ped_perception.engine.locate import (
@@ -47,6 +47,10 @@ from ped_perception.engine.locate import (
 from ped_perception.engine.manifest import Manifest
 from ped_perception.engine.models import typed_graph
 from ped_perception.engine.plans import plan_lock, plan_problem, write_plan
+
+if TYPE_CHECKING:
+    # The gate needs scipy: 50 MB that nobody who only finds a plan should pay.
+    from ped_perception.engine.gate import Judge
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,10 +90,10 @@ class StreetCamera:
 
     def plug_in(self, qos=None, transport=None):
         """Begin to publish, perhaps otherwise than before."""
-        self.transport = transport or self.transport
-        kind, ending = ((Image, '') if self.transport == 'raw' else
-                        (CompressedImage, '/compressed'))
         with self._lock:
+            self.transport = transport or self.transport
+            kind, ending = ((Image, '') if self.transport == 'raw' else
+                            (CompressedImage, '/compressed'))
             self._publisher = self.node.create_publisher(
                 kind, f'/{self.name}/image_raw{ending}', qos or camera_publisher_qos())
 
@@ -120,8 +120,10 @@ class StreetCamera:
             due_s = max(due_s + 1 / self.rate_hz, time.monotonic() - 0.1)
             number += 1
             stamp_ns = self.stamp_ns(time.time_ns())
-            message = self.message(self.pictures[number % len(self.pictures)], stamp_ns, number)
             with self._lock:
+                # Inside: a message of one transport must not meet the publisher of another.
+                message = self.message(
+                    self.pictures[number % len(self.pictures)], stamp_ns, number)
                 if self._publisher is None or message is None:
                     continue
                 self._info_publisher.publish(self.info(stamp_ns))
