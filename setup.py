@@ -57,6 +57,7 @@ setup(
         'engine': ['onnx', 'tomli; python_version < "3.11"'],
         'comparison': ['norfair', 'supervision<0.31'],
         'evaluation': ['motmetrics', 'pycocotools'],
+        'fleet': ['ray'],
         'nvml': ['nvidia-ml-py'],
         'onnxruntime': ['onnxruntime'],
         'openvino': ['openvino'],
@@ -67,6 +68,7 @@ setup(
         # colcon takes from here that pytest is what runs the tests
         'test': ['pytest', 'pytest-timeout', 'hypothesis'],
         'video': ['av'],
+        'view': ['rerun-sdk>=0.39'],
     },
     zip_safe=False,
     maintainer='The ped_perception authors',

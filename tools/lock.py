@@ -30,12 +30,13 @@ from steps import fail, REQUIREMENTS
 # Lock -> the inputs it is resolved from, and the lock whose versions it has to keep.
 LOCKS: dict[str, tuple[tuple[str, ...], str | None]] = {
     'standalone.txt': (('runtime.in', 'ros.in'), None),
-    'standalone-dev.txt': (('runtime.in', 'ros.in', 'ros-dev.in', 'dev.in'), 'standalone.txt'),
+    'standalone-dev.txt': (
+        ('runtime.in', 'ros.in', 'ros-dev.in', 'dev.in', 'numpy2-dev.in'), 'standalone.txt'),
     'interfaces.txt': (('interfaces.in',), 'standalone.txt'),
     'sourced-numpy1.txt': (('runtime.in', 'numpy1.in'), None),
     'sourced-numpy1-dev.txt': (('runtime.in', 'numpy1.in', 'dev.in'), 'sourced-numpy1.txt'),
     'sourced-numpy2.txt': (('runtime.in',), None),
-    'sourced-numpy2-dev.txt': (('runtime.in', 'dev.in'), 'sourced-numpy2.txt'),
+    'sourced-numpy2-dev.txt': (('runtime.in', 'dev.in', 'numpy2-dev.in'), 'sourced-numpy2.txt'),
 }
 
 

@@ -17,24 +17,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 import sys
-from typing import TYPE_CHECKING
 
 from ped_perception.cli.arguments import positive
+from ped_perception.cli.replay_fleet import FleetWorkers
 from ped_perception.cli.replay_folder import replay_folder
+from ped_perception.cli.replay_workers import LocalWorkers, Workers
 from ped_perception.cli.share import shared_file
 from ped_perception.core.errors import ConfigError, import_extra, PedPerceptionError
+from ped_perception.replay.summary import digest_of, Summary
 from ped_perception.ros.parameter_files import values_from_file
-from ped_perception.ros.settings import camera_names
+from ped_perception.ros.settings import camera_names, settings_from_values
 from ped_perception.sources.bag_layout import is_bag_folder
 from tqdm import tqdm
 import yaml
-
-if TYPE_CHECKING:
-    from ped_perception.replay.runner import Summary
 
 FAILED, INTERRUPTED = 1, 130
 _NODE = 'ped_detector'
@@ -46,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.bag.is_dir() and not is_bag_folder(options.bag):
             return _replay_folder(options)
+        if options.ray is not None or options.jobs is not None:
+            raise ConfigError(f'--jobs and --ray are for a folder of recordings; {options.bag} is '
+                              f'one recording.')
         _print_summary(_replay(options), options.output)
     except (PedPerceptionError, OSError) as error:
         print(f'ped_replay: {" ".join(str(error).split())}', file=sys.stderr)
@@ -82,8 +83,14 @@ def _parser() -> argparse.ArgumentParser:
                         help='leave out what was written before this time after the beginning')
     parser.add_argument('--images', action='store_true',
                         help='copy the pictures and their CameraInfo, too')
-    parser.add_argument('--jobs', type=positive, default=1, metavar='N',
-                        help='recordings of a folder at a time (default: %(default)s)')
+    parser.add_argument('--jobs', type=positive, metavar='N',
+                        help='recordings of a folder at a time (default: 1, or with --ray as '
+                             'many as there are cores for)')
+    parser.add_argument('--ray', metavar='ADDRESS',
+                        help='replay a folder with the machines of a Ray cluster: HOST:6379, '
+                             'auto for that of this machine, local for one that begins and ends '
+                             'with this program (extra fleet). All must see recordings, output '
+                             'and parameter file at the same place')
     parser.add_argument('--quiet', action='store_true', help='no progress bar')
     return parser
 
@@ -145,24 +152,33 @@ def _replay_folder(options: argparse.Namespace) -> int:
     values = _values(options)
 
     def digest(bag: Path) -> str:
-        return str(runner.digest_of(runner.settings_for_bag(
-            bag, values, all_cameras='cameras' not in values)))
+        return digest_of(runner.settings_for_bag(
+            bag, values, all_cameras='cameras' not in values))
 
     words = ['--start', str(options.start)]
     if options.config is not None:
-        words += ['--config', str(options.config)]
+        words += ['--config', str(options.config.absolute())]
     if options.images:
         words.append('--images')
-    given = {text.partition(':=')[0] for text in options.parameter}
     parameters = list(options.parameter)
-    if options.jobs > 1 and 'threads' not in given:
-        # Otherwise each of them takes all cores.
-        parameters.append(f'threads:={max(1, (os.cpu_count() or 1) // options.jobs)}')
-    for text in parameters:
-        words += ['-p', text]
-    failed = replay_folder(options.bag, options.output, words, digest, jobs=options.jobs,
-                           quiet=options.quiet)
+    with _workers(options, values) as workers:
+        if workers.threads and not values.get('threads'):
+            # Otherwise each of them takes all cores.
+            parameters.append(f'threads:={workers.threads}')
+        for text in parameters:
+            words += ['-p', text]
+        failed = replay_folder(options.bag, options.output, words, digest, workers,
+                               quiet=options.quiet)
     return FAILED if failed else 0
+
+
+def _workers(options: argparse.Namespace, values: Mapping[str, object]) -> Workers:
+    if options.ray is None:
+        return LocalWorkers(options.jobs or 1)
+    asked = settings_from_values(
+        {name: values[name] for name in ('backend', 'threads') if name in values}).backend
+    return FleetWorkers(options.ray, most=options.jobs, threads=asked.threads,
+                        gpu=asked.backend == 'tensorrt')
 
 
 if __name__ == '__main__':

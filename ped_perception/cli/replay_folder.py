@@ -12,21 +12,19 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A folder of recordings, several at a time, each in a process of its own."""
+"""A folder of recordings: which of them are replayed, again or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 import functools
 import json
 from pathlib import Path
 import sys
-import tempfile
 import time
 
-from ped_perception.cli.processes import Child
+from ped_perception.cli.replay_workers import Attempt, Workers
 from ped_perception.core.errors import PedPerceptionError, SourceError
 from ped_perception.sources.bag_layout import is_bag_folder
 from tqdm import tqdm
@@ -56,7 +54,7 @@ def recordings_in(folder: Path) -> Iterator[Path]:
 
 
 def replay_folder(folder: Path, output: Path, words: Sequence[str],
-                  digest: Callable[[Path], str], *, jobs: int, quiet: bool) -> int:
+                  digest: Callable[[Path], str], workers: Workers, *, quiet: bool) -> int:
     """
     Replay all recordings below a folder.
 
@@ -65,7 +63,7 @@ def replay_folder(folder: Path, output: Path, words: Sequence[str],
         output: gets a recording for each, at the same place.
         words: further arguments of ``ped_replay``.
         digest: gives that of the parameters for a recording.
-        jobs: processes at a time.
+        workers: who replays.
         quiet: no progress bar.
 
     Returns:
@@ -90,7 +88,7 @@ def replay_folder(folder: Path, output: Path, words: Sequence[str],
             failed.append(job)
     if done:
         print(f'{done} of {len(bags)} recordings were finished before, and are not repeated')
-    failed += _replay_all(waiting, output, words, jobs, quiet)
+    failed += _replay_all(waiting, output, words, workers, quiet)
     print(f'{len(bags) - done - len(failed)} of {len(bags)} recordings replayed into {output}')
     for job in failed:
         print(f'ped_replay: {job.name} failed: {job.reason}', file=sys.stderr)
@@ -116,42 +114,45 @@ def _left_out(result: Path, digest: Callable[[], str]) -> str:
         f'{result} was made with other parameters. Remove it, or give another output.')
 
 
-def _replay_all(waiting: list[_Job], output: Path, words: Sequence[str], jobs: int,
+def _replay_all(waiting: list[_Job], output: Path, words: Sequence[str], workers: Workers,
                 quiet: bool) -> list[_Job]:
     """Replay, and give those that failed as often as they may."""
     failed: list[_Job] = []
-    running: list[tuple[_Job, Child]] = []
-    with ExitStack() as stack:
-        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='ped_replay_')))
-        bar = stack.enter_context(tqdm(total=len(waiting), unit=' recordings', disable=quiet))
+    done: list[_Job] = []
+    running: list[tuple[_Job, Attempt]] = []
+    with tqdm(total=len(waiting), unit=' recordings', disable=quiet) as bar:
         while waiting or running:
-            while waiting and len(running) < jobs:
+            while waiting and len(running) < workers.most:
                 job = waiting.pop(0)
                 job.attempt += 1
-                log = logs / f'{job.name.replace("/", "_")}.log'
-                running.append((job, stack.enter_context(
-                    _start(job, output / job.name, words, log))))
+                # Whoever replays it may be in another folder.
+                running.append((job, workers.start([
+                    str(job.bag.absolute()), '-o', str((output / job.name).absolute()), '--quiet',
+                    *words])))
             time.sleep(_POLL_S)
-            for job, child in [pair for pair in running if pair[1].exit_code is not None]:
-                running.remove((job, child))
-                if child.exit_code == 0:
-                    bar.update()
-                elif job.attempt < _ATTEMPTS:
+            still = []
+            for job, attempt in running:
+                failure = attempt.failure()
+                if failure is None:
+                    still.append((job, attempt))
+                elif failure and job.attempt < _ATTEMPTS:
                     waiting.append(job)
                 else:
-                    job.reason = _reason(child)
-                    failed.append(job)
+                    job.reason = failure
+                    (failed if failure else done).append(job)
                     bar.update()
-    return failed
+            running = still
+    return failed + _unseen(done, output, workers.patience_s)
 
 
-def _start(job: _Job, result: Path, words: Sequence[str], log: Path) -> Child:
-    return Child(job.name, [sys.executable, '-m', 'ped_perception.cli.replay', str(job.bag), '-o',
-                            str(result), '--quiet', *words], log, {})
-
-
-def _reason(child: Child) -> str:
-    """Give the last line it printed, or how it ended."""
-    lines = child.log_text().strip().splitlines()
-    how = f'exit code {child.exit_code}'
-    return f'{lines[-1].removeprefix("ped_replay: ")} ({how})' if lines else how
+def _unseen(done: Sequence[_Job], output: Path, patience_s: float) -> list[_Job]:
+    """Give those whose result is not to be seen from here: whoever wrote it has another disk."""
+    end_s = time.monotonic() + patience_s
+    while unseen := [job for job in done if not (output / job.name / _SUMMARY).exists()]:
+        if time.monotonic() >= end_s:
+            break
+        time.sleep(min(1.0, patience_s))
+    for job in unseen:
+        job.reason = (f'it was replayed, but {output / job.name} is not there: all machines must '
+                      f'have the output on the same file system')
+    return unseen

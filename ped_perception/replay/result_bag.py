@@ -21,10 +21,11 @@ what a middleware leaves between fields for alignment is not defined, and differ
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 import re
 import shutil
+import tempfile
 from types import SimpleNamespace, TracebackType
 from typing import Any
 
@@ -73,7 +74,10 @@ class ResultBag(AbstractContextManager['ResultBag']):
                 shutil.rmtree(self._partial)
             self._partial.mkdir()
             # The file is named after the folder, in its own bytes, too: always the same name.
-            self._writer = Writer(self._partial / _NAME, version=9,
+            # The folder above has a name of its own: where a run was taken for dead and another
+            # took its place, as on a machine that the network lost, it finds its folder gone.
+            self._inner = Path(tempfile.mkdtemp(dir=self._partial)) / _NAME
+            self._writer = Writer(self._inner, version=9,
                                   storage_plugin=StoragePlugin.MCAP)
             self._writer.open()
         except OSError as error:
@@ -113,20 +117,26 @@ class ResultBag(AbstractContextManager['ResultBag']):
 
         Args:
             files: further files of the folder, by name.
+
+        Raises:
+            ReplayError: it cannot be written, or somebody else gave another that name.
         """
-        self._writer.close()
-        inner = self._partial / _NAME
-        for name, content in files.items():
-            (inner / name).write_text(content)
-        inner.rename(self._folder)
-        self._partial.rmdir()
+        try:
+            self._writer.close()
+            for name, content in files.items():
+                (self._inner / name).write_text(content)
+            self._inner.rename(self._folder)
+        except OSError as error:
+            raise ReplayError(f'{self._folder} cannot be written: {error.strerror}.') from error
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         """Leave nothing behind that is not finished."""
-        if self._partial.exists():
-            self._writer.close()
-            shutil.rmtree(self._partial)
+        self._writer.abort()
+        shutil.rmtree(self._inner.parent, ignore_errors=True)
+        # Another run may be at work in it.
+        with suppress(OSError):
+            self._partial.rmdir()
 
 
 def type_name(kind: type) -> str:

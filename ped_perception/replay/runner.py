@@ -18,9 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
-import hashlib
-import json
+from dataclasses import asdict
 from pathlib import Path
 import time
 
@@ -34,6 +32,7 @@ from ped_perception.core.types import Tracks
 from ped_perception.replay.camera import ReplayedCamera
 from ped_perception.replay.cameras import camera_values, topics_of_cameras
 from ped_perception.replay.result_bag import ResultBag
+from ped_perception.replay.summary import digest_of, Summary, SUMMARY_NAME
 from ped_perception.replay.surroundings import Messages, RecordedSurroundings
 from ped_perception.ros.convert import DetectionsFiller
 from ped_perception.ros.diagnostics import camera_facts
@@ -49,59 +48,9 @@ from ped_perception.sources.storage import open_storage, Storage
 
 _NODE = 'ped_detector'
 _LONGEST_SILENCE_NS = 60_000_000_000
-SUMMARY_NAME = 'summary.json'
 
 # Told of after each picture: how many were taken in, and how many there are as far as known.
 Progress = Callable[[int, 'int | None'], None]
-
-
-@dataclass
-class Summary:
-    """
-    What a replay did: in every run the same, but for the times, which are not written.
-
-    Attributes:
-        settings: digest of all parameters that decide what comes out.
-        model: that found people.
-        precision: of its arithmetic.
-        backend: that ran it.
-        pictures: of the recording, of the cameras looked at.
-        looked_at: that were looked at.
-        skipped: why others were not, by camera and cause.
-        detections: people found in them, all together.
-        people: ids given.
-        placed: positions on the ground, all together.
-        time_jumps: how often the stamps went back.
-        notes: what a user should know of the recording.
-        times_s: how long each stage took, in seconds.
-    """
-
-    settings: str
-    model: str
-    precision: str
-    backend: str
-    pictures: int = 0
-    looked_at: int = 0
-    skipped: dict[str, dict[str, int]] = field(default_factory=dict)
-    detections: int = 0
-    people: int = 0
-    placed: int = 0
-    time_jumps: int = 0
-    notes: tuple[str, ...] = ()
-    times_s: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def overhead(self) -> float:
-        """Share of the time that went into anything but inference and decoding."""
-        total_s = self.times_s.get('total', 0.0)
-        needed_s = self.times_s.get('infer', 0.0) + self.times_s.get('decode', 0.0)
-        return 1 - needed_s / total_s if total_s else 0.0
-
-    def text(self) -> str:
-        """Give the file that lies beside the results."""
-        values = asdict(self)
-        del values['times_s']
-        return json.dumps(values, indent=2) + '\n'
 
 
 def settings_for_bag(bag: Path, values: Mapping[str, object], *, all_cameras: bool) -> Settings:
@@ -124,12 +73,6 @@ def settings_for_bag(bag: Path, values: Mapping[str, object], *, all_cameras: bo
         finally:
             storage.close()
     return settings_from_values(values)
-
-
-def digest_of(settings: Settings) -> str:
-    """Give a digest of all parameters but those that only change the speed."""
-    values = asdict(replace(settings, backend=replace(settings.backend, threads=0)))
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def replay(bag: Path, output: Path, settings: Settings, *, start_s: float = 0.0,

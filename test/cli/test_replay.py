@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 import json
 from pathlib import Path
 import shutil
@@ -25,32 +24,34 @@ import sys
 import cv2
 import numpy as np
 from ped_perception.backends import open_backend
-from ped_perception.cli import replay_folder
-from ped_perception.cli.processes import Child
 from ped_perception.cli.replay import main
 from ped_perception.core.errors import ConfigError, SourceError
 from ped_perception.replay.cameras import camera_values, topics_of_cameras
 from ped_perception.replay.result_bag import ReplayError
-from ped_perception.replay.runner import replay, settings_for_bag
 from ped_perception.ros.config import CameraConfig
 from ped_perception.ros.settings import settings_from_values
 from ped_perception.sources import open_source
 from ped_perception.sources.storage import Topic
 import pytest
 from rclpy.qos import QoSProfile
-import recordings
+from replays import (
+    by_stamp,
+    demo_pictures,
+    DETECTIONS,
+    IMAGE,
+    INFO,
+    JPEG,
+    messages,
+    replayed,
+    rows,
+    stamp_ns,
+    write_pictures,
+)
 from ros_peer import ros_peer
-from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import StoragePlugin, Writer
-from scipy.spatial.transform import Rotation
+from rosbags.rosbag2 import StoragePlugin
 from vision_msgs.msg import Detection2DArray
 
 pytestmark = pytest.mark.ros
-
-DETECTIONS = '/ped_detector/camera/detections'
-STORE = recordings.STORE
-IMAGE, INFO = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
-JPEG = 'sensor_msgs/msg/CompressedImage'
 
 
 @pytest.fixture(scope='module')
@@ -72,69 +73,6 @@ def demo_results(demo_bag, backend, tmp_path_factory):
     output = tmp_path_factory.mktemp('demo') / 'out'
     replayed(demo_bag, output, backend)
     return output
-
-
-def replayed(bag, output, backend, values=None, **options):
-    """Replay with every image topic a camera, unless the values name cameras."""
-    values = values or {}
-    settings = settings_for_bag(bag, values, all_cameras='cameras' not in values)
-    return replay(bag, output, settings, backend=backend, **options)
-
-
-def messages(folder, topic):
-    """Read a topic of a recording with nothing but what is written in it."""
-    with AnyReader([folder]) as reader:
-        connections = [c for c in reader.connections if c.topic == topic]
-        return [(log_ns, reader.deserialize(data, connection.msgtype))
-                for connection, log_ns, data in reader.messages(connections)]
-
-
-def stamp_ns(message):
-    """Give the stamp of a header."""
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-
-
-def rows(message):
-    """Give what a message says of each person, exactly."""
-    return [(d.id, d.results[0].hypothesis.class_id, d.results[0].hypothesis.score,
-             d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.size_x, d.bbox.size_y)
-            for d in message.detections]
-
-
-def by_stamp(folder, topic=DETECTIONS):
-    """Give the rows of each picture by its stamp."""
-    return {stamp_ns(message): rows(message) for _, message in messages(folder, topic)}
-
-
-def write_pictures(folder, pictures, *, plugin=StoragePlugin.MCAP, kind=IMAGE, infos=True,
-                   topic='/camera/image_raw'):
-    """Write a recording of (stamp, picture) with a CameraInfo each."""
-    with Writer(folder, version=9, storage_plugin=plugin) as writer:
-        images = writer.add_connection(topic, kind, typestore=STORE)
-        info = writer.add_connection('/camera/camera_info', INFO, typestore=STORE)
-        for index, (at_ns, image_hw3) in enumerate(pictures):
-            log_ns = recordings.START_NS + index * 10**8
-            header, (height, width) = recordings.header(at_ns), image_hw3.shape[:2]
-            if kind == IMAGE:
-                message = STORE.types[IMAGE](
-                    header=header, height=height, width=width, encoding='bgr8', is_bigendian=0,
-                    step=width * 3, data=np.ascontiguousarray(image_hw3).ravel())
-            else:
-                message = STORE.types[JPEG](
-                    header=header, format='bgr8; png compressed bgr8',
-                    data=cv2.imencode('.png', image_hw3)[1].ravel())
-            if infos:
-                writer.write(info, log_ns, STORE.serialize_cdr(
-                    recordings.info_message(500.0, at_ns), INFO))
-            writer.write(images, log_ns, STORE.serialize_cdr(message, kind))
-    return folder
-
-
-def demo_pictures(demo_bag, count=8):
-    """Decode the first pictures of the recording that ships: stamp and picture."""
-    with open_source(demo_bag) as source:
-        return [(frame.stamp_ns, frame.picture.bgr()) for frame, _ in zip(source, range(count),
-                                                                          strict=False)]
 
 
 def test_two_runs_give_the_same_bytes(demo_bag, demo_results, tmp_path, capsys):
@@ -293,60 +231,6 @@ def test_a_camera_on_its_head_sees_the_same_people(demo_bag, demo_results, backe
                 [768 - one[3], 432 - one[4], *one[5:]], other[3:], atol=1e-3)
 
 
-def write_surround_bag(bag, folder, cameras):
-    """Write four rounds of six cameras with their calibrations, and where they are mounted."""
-    types = STORE.types
-    with Writer(bag, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
-        static = writer.add_connection('/tf_static', 'tf2_msgs/msg/TFMessage', typestore=STORE)
-        transforms, topics = [], {}
-        for name, known in cameras.items():
-            pose_44 = np.array(known['cam2ego'])
-            x, y, z, w = Rotation.from_matrix(pose_44[:3, :3]).as_quat()
-            transforms.append(types['geometry_msgs/msg/TransformStamped'](
-                header=recordings.header(0, 'base_link'), child_frame_id=name,
-                transform=types['geometry_msgs/msg/Transform'](
-                    translation=types['geometry_msgs/msg/Vector3'](*pose_44[:3, 3].tolist()),
-                    rotation=types['geometry_msgs/msg/Quaternion'](x, y, z, w))))
-            topics[name] = (
-                writer.add_connection(f'/{name}/camera_info', INFO, typestore=STORE),
-                writer.add_connection(f'/{name}/image_raw/compressed', JPEG, typestore=STORE))
-        writer.write(static, recordings.START_NS, STORE.serialize_cdr(
-            types['tf2_msgs/msg/TFMessage'](transforms), 'tf2_msgs/msg/TFMessage'))
-        for number in range(4):
-            for offset, (name, known) in enumerate(cameras.items()):
-                at_ns = recordings.START_NS + number * 10**8 + offset * 10**6
-                k_33 = np.array(known['K'])
-                info = recordings.info_message(1.0, at_ns)
-                info = replace(
-                    info, height=known['height'], width=known['width'], d=np.zeros(5),
-                    k=k_33.ravel(), p=np.column_stack([k_33, np.zeros(3)]).ravel(), binning_x=0,
-                    binning_y=0, roi=types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False))
-                data = np.fromfile(folder / 'images' / known['file_name'], np.uint8)
-                message = types[JPEG](header=recordings.header(at_ns, name), format='jpeg',
-                                      data=data)
-                for connection, content in zip(topics[name], (info, message), strict=True):
-                    writer.write(connection, at_ns, STORE.serialize_cdr(
-                        content, connection.msgtype))
-    return bag
-
-
-def test_people_around_six_cameras_are_placed(shared_data, backend, tmp_path):
-    """Place people of real pictures by intrinsics and transforms of the recording."""
-    folder = shared_data / 'nuscenes6'
-    cameras = json.loads((folder / 'cameras.json').read_text())
-    bag = write_surround_bag(tmp_path / 'bag', folder, cameras)
-    summary = replayed(bag, tmp_path / 'out', backend)
-    assert summary.looked_at == 6 * 4
-    assert not summary.skipped
-    people = messages(tmp_path / 'out', '/ped_detector/pedestrians')[-1][1]
-    assert people.header.frame_id == 'base_link'
-    assert len(people.detections) >= 3
-    for detection in people.detections:
-        position = detection.bbox.center.position
-        assert 2.0 < np.hypot(position.x, position.y) < 80.0
-        assert np.isfinite(detection.results[0].pose.covariance).all()
-
-
 @pytest.mark.parametrize(('config', 'topics', 'found'), [
     (CameraConfig(), {'/front/image_raw': 'raw'}, '/front/image_raw'),
     (CameraConfig(), {'/front/image_raw/compressed': 'compressed'},
@@ -444,54 +328,3 @@ def test_the_recording_that_ships_is_what_its_program_writes(root, tmp_path, mon
             difference = cv2.absdiff(one.picture.bgr(), other.picture.bgr())
             assert difference.mean() < 3.0
     shutil.rmtree(tmp_path / 'pets_street')
-
-
-def test_a_folder_of_recordings(demo_bag, tmp_path, capsys):
-    """Replay what is new, try what fails again, leave what is finished; told each time."""
-    drives, output = tmp_path / 'drives', tmp_path / 'results'
-    pictures = demo_pictures(demo_bag, 2)
-    drives.mkdir()
-    write_pictures(drives / 'monday', pictures)
-    (drives / 'week').mkdir()
-    write_pictures(drives / 'week' / 'tuesday', pictures, plugin=StoragePlugin.SQLITE3)
-    (drives / 'broken').mkdir()
-    (drives / 'broken' / 'broken.mcap').write_bytes(b'no recording')
-    assert main([str(drives), '-o', str(output), '--jobs', '2', '--quiet']) == 1
-    said = capsys.readouterr()
-    assert '2 of 3 recordings replayed' in said.out
-    assert 'broken failed: ' in said.err
-    assert 'broken.mcap' in said.err
-    monday, tuesday = output / 'monday', output / 'week' / 'tuesday'
-    assert by_stamp(monday) == by_stamp(tuesday)
-    before = (monday / 'results.mcap').stat().st_mtime_ns
-
-    shutil.rmtree(tuesday)
-    shutil.rmtree(drives / 'broken')
-    assert main([str(drives), '-o', str(output), '--quiet']) == 0
-    said = capsys.readouterr()
-    assert '1 of 2 recordings were finished before' in said.out
-    assert '1 of 2 recordings replayed' in said.out
-    assert tuesday.exists()
-    assert (monday / 'results.mcap').stat().st_mtime_ns == before
-
-    # With other parameters it would be a mixture.
-    assert main([str(drives), '-o', str(output), '--quiet', '-p', 'score_threshold:=0.6']) == 1
-    assert capsys.readouterr().err.count('was made with other parameters') == 2
-
-
-def test_a_recording_that_fails_is_tried_again(tmp_path, monkeypatch):
-    """Fail once as a process does that the kernel ended for want of memory."""
-    attempts = tmp_path / 'attempts'
-    program = ('import os, pathlib, sys\n'
-               f'file = pathlib.Path({str(attempts)!r})\n'
-               'count = len(file.read_text()) if file.exists() else 0\n'
-               'file.write_text("x" * (count + 1))\n'
-               'os.kill(os.getpid(), 9) if count == 0 else None\n')
-    monkeypatch.setattr(replay_folder, '_start', lambda job, result, words, log: Child(
-        job.name, [sys.executable, '-c', program], log, {}))
-    (tmp_path / 'drives' / 'one').mkdir(parents=True)
-    (tmp_path / 'drives' / 'one' / 'one.mcap').touch()
-    failed = replay_folder.replay_folder(tmp_path / 'drives', tmp_path / 'out', [],
-                                         lambda bag: '', jobs=1, quiet=True)
-    assert failed == 0
-    assert attempts.read_text() == 'xx'

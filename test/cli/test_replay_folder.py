@@ -1,0 +1,240 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Folders of recordings through ``ped_replay``: by processes, by a Ray cluster, killed midway."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import shutil
+import signal
+import sys
+import time
+
+from ped_perception.cli import replay_fleet, replay_folder, replay_workers
+from ped_perception.cli.processes import Child
+from ped_perception.cli.replay import main
+from ped_perception.core.errors import ConfigError
+from ped_perception.replay.result_bag import ReplayError, ResultBag
+import psutil
+import pytest
+from replays import by_stamp, demo_pictures, write_pictures
+from rosbags.rosbag2 import StoragePlugin
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture(scope='module')
+def pictures(root):
+    """Return stamps and pictures of the recording that ships, two of them."""
+    return demo_pictures(root / 'demo' / 'pets_street.mcap', 2)
+
+
+def broken_recording(folder):
+    """Make a folder that looks like a recording, and is none."""
+    folder.mkdir(parents=True)
+    (folder / f'{folder.name}.mcap').write_bytes(b'no recording')
+
+
+def test_a_folder_of_recordings(pictures, tmp_path, capsys):
+    """Replay what is new, try what fails again, leave what is finished; told each time."""
+    drives, output = tmp_path / 'drives', tmp_path / 'results'
+    drives.mkdir()
+    write_pictures(drives / 'monday', pictures)
+    (drives / 'week').mkdir()
+    write_pictures(drives / 'week' / 'tuesday', pictures, plugin=StoragePlugin.SQLITE3)
+    broken_recording(drives / 'broken')
+    assert main([str(drives), '-o', str(output), '--jobs', '2', '--quiet']) == 1
+    said = capsys.readouterr()
+    assert '2 of 3 recordings replayed' in said.out
+    assert 'broken failed: ' in said.err
+    assert 'broken.mcap' in said.err
+    monday, tuesday = output / 'monday', output / 'week' / 'tuesday'
+    assert by_stamp(monday) == by_stamp(tuesday)
+    before = (monday / 'results.mcap').stat().st_mtime_ns
+
+    shutil.rmtree(tuesday)
+    shutil.rmtree(drives / 'broken')
+    assert main([str(drives), '-o', str(output), '--quiet']) == 0
+    said = capsys.readouterr()
+    assert '1 of 2 recordings were finished before' in said.out
+    assert '1 of 2 recordings replayed' in said.out
+    assert tuesday.exists()
+    assert (monday / 'results.mcap').stat().st_mtime_ns == before
+
+    # With other parameters it would be a mixture.
+    assert main([str(drives), '-o', str(output), '--quiet', '-p', 'score_threshold:=0.6']) == 1
+    assert capsys.readouterr().err.count('was made with other parameters') == 2
+
+
+def run_folder(folder, workers):
+    """Replay a folder with nothing but names in it; give how many failed."""
+    return replay_folder.replay_folder(folder / 'drives', folder / 'out', ['--images'],
+                                       lambda bag: '', workers, quiet=True)
+
+
+def test_a_recording_that_fails_is_tried_again(tmp_path, monkeypatch):
+    """Fail once as a process does that the kernel ended for want of memory."""
+    program = ('import os, pathlib, sys\n'
+               f'file = pathlib.Path({str(tmp_path / "attempts")!r})\n'
+               'count = len(file.read_text()) if file.exists() else 0\n'
+               'file.write_text("x" * (count + 1))\n'
+               'os.kill(os.getpid(), 9) if count == 0 else None\n'
+               'result = pathlib.Path(sys.argv[3])\n'
+               'result.mkdir(parents=True)\n'
+               '(result / "summary.json").touch()\n')
+    monkeypatch.setattr(replay_workers, 'replaying', lambda arguments, log: Child(
+        'replay', [sys.executable, '-c', program, *arguments], log, {}))
+    broken_recording(tmp_path / 'drives' / 'one')
+    with replay_workers.LocalWorkers(1) as workers:
+        assert run_folder(tmp_path, workers) == 0
+    assert (tmp_path / 'attempts').read_text() == 'xx'
+
+
+class Elsewhere(replay_workers.LocalWorkers):
+    """Machines that say that all went well, and write to disks of their own."""
+
+    patience_s = 0.01
+
+    def start(self, arguments):
+        """Succeed at once."""
+        assert Path(arguments[0]).is_absolute()
+        assert Path(arguments[2]).is_absolute()
+        return self
+
+    def failure(self):
+        """Tell no failure."""
+        return ''
+
+
+def test_results_on_another_disk_are_no_results(tmp_path, capsys, monkeypatch):
+    broken_recording(tmp_path / 'drives' / 'one')
+    # Given as a user in that folder does.
+    monkeypatch.chdir(tmp_path)
+    with Elsewhere(1) as workers:
+        assert run_folder(Path(), workers) == 1
+    said = capsys.readouterr()
+    assert '0 of 1 recordings replayed' in said.out
+    assert 'same file system' in said.err
+
+
+def test_a_replay_killed_midway_leaves_no_result(root, processes, tmp_path, capsys):
+    drives, output = tmp_path / 'drives', tmp_path / 'results'
+    drives.mkdir()
+    bag = write_pictures(drives / 'drive', demo_pictures(
+        root / 'demo' / 'pets_street.mcap', 24))
+    replaying = processes.start([sys.executable, '-m', 'ped_perception.cli.replay', drives, '-o',
+                                 output, '--images', '--quiet'], name='replay')
+
+    def written():
+        return sum(file.stat().st_size for file in output.rglob('*.mcap'))
+
+    # A picture is one megabyte, and all of them are twenty-four.
+    wait_until(lambda: written() > 4e6 or replaying.poll() is not None, 'some pictures')
+    os.killpg(replaying.pid, signal.SIGKILL)
+    replaying.wait()
+    # Its own process for the recording goes with it.
+    wait_until(lambda: not any(str(bag) in ' '.join(process.info['cmdline'] or ())
+                               for process in psutil.process_iter(['cmdline'])), 'its end')
+    assert 4e6 < written() < 2e7
+    assert not (output / 'drive').exists()
+
+    assert main([str(drives), '-o', str(output), '--images', '--quiet']) == 0
+    assert '1 of 1 recordings replayed' in capsys.readouterr().out
+    assert len(by_stamp(output / 'drive')) == 24
+    assert [path.name for path in output.iterdir()] == ['drive']
+
+
+def wait_until(condition, what):
+    """Wait for something that comes for certain."""
+    end_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end_s, f'waited in vain for {what}'
+        time.sleep(0.01)
+
+
+def test_a_run_that_was_taken_for_dead_spoils_nothing(tmp_path):
+    """Come back, as a machine does that the network had lost, while another does the work."""
+    with ResultBag(tmp_path / 'out') as old, ResultBag(tmp_path / 'out') as new:
+        with pytest.raises(ReplayError, match='cannot be written'):
+            old.finish({'summary.json': 'old'})
+        assert not (tmp_path / 'out').exists()
+        new.finish({'summary.json': 'new'})
+    assert (tmp_path / 'out' / 'summary.json').read_text() == 'new'
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+@pytest.mark.parametrize('option', [('--jobs', '2'), ('--ray', 'local')])
+def test_one_recording_is_no_folder(root, tmp_path, capsys, option):
+    bag = root / 'demo' / 'pets_street.mcap'
+    assert main([str(bag), '-o', str(tmp_path / 'out'), *option]) == 1
+    assert 'for a folder of recordings' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_cluster_replays_a_folder(pictures, tmp_path, capsys):
+    """Find, replay and report as with processes, by a cluster that ends with the program."""
+    ray = pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
+    drives, output = tmp_path / 'drives', tmp_path / 'results'
+    drives.mkdir()
+    write_pictures(drives / 'monday', pictures)
+    broken_recording(drives / 'broken')
+    assert main([str(drives), '-o', str(output), '--ray', 'local', '--quiet']) == 1
+    said = capsys.readouterr()
+    assert '1 of 2 recordings replayed' in said.out
+    assert f'ped_replay: broken failed: The rosbag2 recording {drives / "broken"}' in said.err
+    assert f'on {os.uname().nodename}' in said.err
+    assert len(by_stamp(output / 'monday')) == 2
+    assert not ray.is_initialized()
+    assert not left_running()
+    # Whoever replays it: what is finished is finished.
+    shutil.rmtree(drives / 'broken')
+    assert main([str(drives), '-o', str(output), '--jobs', '2', '--quiet']) == 0
+    assert '1 of 1 recordings were finished before' in capsys.readouterr().out
+
+
+def test_a_cluster_without_such_machines(tmp_path):
+    """Refuse what would wait for ever, and leave no cluster behind."""
+    ray = pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
+    with pytest.raises(ConfigError, match='threads is 1000, but no machine'):
+        replay_fleet.FleetWorkers('local', threads=1000)
+    assert not ray.is_initialized()
+    assert not left_running()
+
+
+def left_running():
+    """Give the processes of a cluster that this one began, after they had time to end."""
+    def of_ray():
+        return [process for process in psutil.Process().children(recursive=True)
+                if 'ray' in ' '.join(process.cmdline())]
+
+    psutil.wait_procs(of_ray(), timeout=15)
+    return of_ray()
+
+
+def test_no_cluster_is_told(pictures, tmp_path, capsys, monkeypatch):
+    pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
+    monkeypatch.delenv('RAY_ADDRESS', raising=False)
+    write_pictures(tmp_path / 'drives' / 'monday', pictures)
+    assert main([str(tmp_path / 'drives'), '-o', str(tmp_path / 'out'), '--ray', 'auto',
+                 '--quiet']) == 1
+    assert 'There is no Ray cluster at auto' in capsys.readouterr().err
+
+
+def test_without_ray_it_says_what_to_install(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'ray', None)
+    write_pictures(tmp_path / 'drives' / 'monday', pictures)
+    assert main([str(tmp_path / 'drives'), '-o', str(tmp_path / 'out'), '--ray', 'auto']) == 1
+    assert 'ped_perception[fleet]' in capsys.readouterr().err
