@@ -24,6 +24,7 @@ import sys
 from typing import Any
 
 from ped_perception.backends import BackendConfig
+from ped_perception.cli.evaluate_harvest import add_harvest
 from ped_perception.core.config import config_from_mapping, specs_of, unknown_parameter
 from ped_perception.core.errors import ConfigError, PedPerceptionError
 from ped_perception.core.ground_filter import GroundFilterConfig
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f'Exit code: 0 done, {FAILED} something failed, {INTERRUPTED} interrupted.')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     _add_run(commands)
+    add_harvest(commands, _configs)
     return parser
 
 
