@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 import sys
 from typing import Any
@@ -34,6 +35,7 @@ from ped_perception.core.pipeline import DetectorConfig
 from ped_perception.core.tracker import TrackerConfig
 from ped_perception.evaluation.labelled import read_labels
 from ped_perception.evaluation.results import write_results
+from ped_perception.evaluation.rerun_file import RerunFile
 from ped_perception.evaluation.run import compared, metrics_of, rate_of, run_over
 from ped_perception.evaluation.selection import selection_from_text
 from ped_perception.sources import open_source
@@ -102,6 +104,9 @@ def _add_run(commands: Any) -> None:
                              'doc/parameters.md); may be repeated')
     parser.add_argument('--compare-trackers', action='store_true',
                         help='let other trackers follow the same detections (extra comparison)')
+    parser.add_argument('--rerun', type=Path, metavar='FILE.rrd',
+                        help='write pictures, boxes and times for the Rerun viewer, too (extra '
+                             'view)')
     parser.add_argument('--quiet', action='store_true', help='print the summary only')
     parser.set_defaults(run=_run)
 
@@ -115,12 +120,17 @@ def _run(options: argparse.Namespace) -> int:
                           f'who is who from picture to picture. Give MOTChallenge labels.')
     options.output.mkdir(parents=True, exist_ok=True)
     topics = [options.topic] if options.topic else []
-    with open_source(options.source, topics=topics, rate_hz=options.rate) as source:
+    with ExitStack() as stack:
+        source = stack.enter_context(
+            open_source(options.source, topics=topics, rate_hz=options.rate))
         if source.is_live:
             raise ConfigError(f'{options.source} is live; labels are for recordings.')
-        with tqdm(total=selection.last or source.frame_count, unit=' pictures',
-                  disable=options.quiet, mininterval=0.5) as bar:
-            run = run_over(source, selection, labels, backend, config, bar.update)
+        more = {} if options.rerun is None else {'watch': stack.enter_context(
+            RerunFile(options.rerun, config.detector.score_threshold)).take}
+        bar = stack.enter_context(tqdm(
+            total=selection.last or source.frame_count, unit=' pictures', disable=options.quiet,
+            mininterval=0.5))
+        run = run_over(source, selection, labels, backend, config, bar.update, **more)
     metrics = {'source': options.source, 'labels': str(options.labels),
                'frames': options.frames or 'all', 'drop': options.drop, 'seed': options.seed,
                'topic': options.topic, 'parameters': _parameters(backend, config),

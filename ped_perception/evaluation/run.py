@@ -36,7 +36,7 @@ from ped_perception.evaluation.machine import machine_description, versions
 from ped_perception.evaluation.mot import Labels, MotScore
 from ped_perception.evaluation.other_trackers import OTHER_TRACKERS
 from ped_perception.evaluation.selection import selected, Selection
-from ped_perception.sources import Source
+from ped_perception.sources import Source, SourceFrame
 
 # Detections from this score on are kept for the curves; the tracker and the publication get
 # what their own thresholds let through.
@@ -68,6 +68,10 @@ class Looked:
     name: str = ''
 
 
+# A picture as the source gave it, the same decoded, and what was found in it.
+Watch = Callable[[SourceFrame, Frame, Looked], object]
+
+
 @dataclass(eq=False)
 class Run:
     """
@@ -86,7 +90,8 @@ class Run:
 
 def run_over(source: Source, selection: Selection, labels: LabelledPictures,
              backend_config: BackendConfig, config: PerceptionConfig,
-             progress: Callable[[], object]) -> Run:
+             progress: Callable[[], object], watch: Watch = lambda taken, frame, looked: None,
+             ) -> Run:
     """
     Look at the selected pictures of a source with the product's own pipeline and tracker.
 
@@ -97,6 +102,7 @@ def run_over(source: Source, selection: Selection, labels: LabelledPictures,
         backend_config: what runs the network.
         config: everything else.
         progress: called after every picture.
+        watch: is told of every picture, before it is let go.
 
     Raises:
         PedPerceptionError: the source, the network or the configuration is unusable.
@@ -122,6 +128,7 @@ def run_over(source: Source, selection: Selection, labels: LabelledPictures,
             run.looked.append(Looked(
                 number, labels.image_id(number, taken), labels.of(number, taken), detections,
                 tracks, time.perf_counter() - begin_s, taken.name))
+            watch(taken, frame, run.looked[-1])
             progress()
     if not any(looked.labels is not None for looked in run.looked):
         raise SourceError(f'None of the {len(run.looked)} pictures of {source.name} is labelled. '
