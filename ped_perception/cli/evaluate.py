@@ -34,8 +34,8 @@ from ped_perception.core.perception import PerceptionConfig
 from ped_perception.core.pipeline import DetectorConfig
 from ped_perception.core.tracker import TrackerConfig
 from ped_perception.evaluation.labelled import read_labels
-from ped_perception.evaluation.results import write_results
 from ped_perception.evaluation.rerun_file import RerunFile
+from ped_perception.evaluation.results import write_results
 from ped_perception.evaluation.run import compared, metrics_of, rate_of, run_over
 from ped_perception.evaluation.selection import selection_from_text
 from ped_perception.sources import open_source
