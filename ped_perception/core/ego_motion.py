@@ -59,18 +59,32 @@ class BackgroundMotion:
             of this one; None for the first picture, after a change of size, and when the two
             show no common background: too dark, too little texture, or a cut.
         """
+        before, before_hw, boxes_n4 = self._grey, self._source_hw, self._boxes_n4
+        now = self.remember(image_hw3)
+        if before is None or before_hw != self._source_hw:
+            return None
+        zoom_xy = np.array(self._source_hw[::-1]) / np.array(now.shape[::-1])
+        corners_k12 = _corners(before, boxes_n4 / np.tile(zoom_xy, 2))
+        found = _fitted(before, now, corners_k12)
+        return None if found is None else _enlarged(found, zoom_xy)
+
+    def remember(self, image_hw3: Uint8Array) -> Uint8Array:
+        """
+        Take in the next picture where nobody asks how the camera moved up to it.
+
+        Args:
+            image_hw3: uint8[H, W, 3] BGR.
+
+        Returns:
+            uint8[h, w], the small grey copy that is kept.
+        """
         source_hw = image_hw3.shape[0], image_hw3.shape[1]
         size_xy = (_WIDTH, max(round(_WIDTH * source_hw[0] / source_hw[1]), 1))
         small_hw3 = cv2.resize(image_hw3, size_xy, interpolation=cv2.INTER_LINEAR)
-        grey = np.asarray(cv2.cvtColor(small_hw3, cv2.COLOR_BGR2GRAY), np.uint8)
-        zoom_xy = np.array([source_hw[1] / size_xy[0], source_hw[0] / size_xy[1]])
-        found = None
-        if self._grey is not None and self._source_hw == source_hw:
-            corners_k12 = _corners(self._grey, self._boxes_n4 / np.tile(zoom_xy, 2))
-            found = _fitted(self._grey, grey, corners_k12)
+        grey: Uint8Array = np.asarray(cv2.cvtColor(small_hw3, cv2.COLOR_BGR2GRAY), np.uint8)
         self._grey, self._source_hw = grey, source_hw
         self._boxes_n4 = np.zeros((0, 4), np.float32)
-        return None if found is None else _enlarged(found, zoom_xy)
+        return grey
 
     def hide(self, boxes_n4: Float32Array) -> None:
         """

@@ -180,7 +180,12 @@ class Tracker:
         """
         if not self._config.ego_motion:
             return
-        moved_33 = self._background.moved(image_hw3)
+        moved_33 = None
+        if len(self._people):
+            moved_33 = self._background.moved(image_hw3)
+        else:
+            # Nobody is there to be carried along: most of the work is for nothing.
+            self._background.remember(image_hw3)
         if self._ahead is not None:
             # That picture was never stepped on: its movement counts all the same.
             moved_33 = (None if moved_33 is None or self._moved_33 is None

@@ -358,6 +358,21 @@ def test_a_swing_of_the_camera_is_seen_in_the_picture():
         assert tracks.ids_t.tolist() == ids
 
 
+def test_an_empty_road_costs_no_search_and_a_swing_after_it_is_seen(monkeypatch):
+    rng = np.random.default_rng(0)
+    wide = cv2.resize(rng.integers(0, 255, (20, 40, 3)).astype(np.uint8),
+                      (1000, 400), interpolation=cv2.INTER_NEAREST)
+    follower = tracker(look_weight=0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, 'calcOpticalFlowPyrLK', None)
+        for time_s in every(0.1, 5):
+            follower.step(detections(time_s), wide[:, 60:660])
+        follower.step(detections(0.5, person(100)), wide[:, 60:660])
+    # The picture in which he came is the one that the next is compared with.
+    tracks = follower.step(detections(0.6, person(160)), wide[:, :600])
+    assert tracks.ids_t.tolist() == [1]
+
+
 def test_a_clock_that_goes_back_begins_anew_with_new_ids():
     follower = tracker()
     walk(follower, every(0.1, 10))
