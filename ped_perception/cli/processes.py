@@ -60,13 +60,21 @@ class Child:
         self.name = name
         self.log = log
         prctl = ctypes.CDLL(None).prctl
+
+        def prepare() -> None:
+            # Only the child itself can ask the kernel to be ended with its parent.
+            prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            # A script that starts this one in the background has it ignore SIGINT, Ray has it
+            # blocked, and a child inherits both: it could not be asked to end.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
         with log.open('wb') as output:
-            # preexec_fn: only the child itself can ask the kernel to be ended with its parent.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 env={**os.environ, 'PYTHONUNBUFFERED': '1', **environment},
                 start_new_session=True,
-                preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM))  # noqa: PLW1509
+                preexec_fn=prepare)  # noqa: PLW1509
         self._meter = psutil.Process(self._process.pid)
 
     @property

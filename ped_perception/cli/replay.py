@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'ped_replay: {" ".join(str(error).split())}', file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print('ped_replay: interrupted, nothing was written', file=sys.stderr)
+        print('ped_replay: interrupted; what was not finished was not written', file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -53,6 +53,31 @@ def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.parametrize(('handler', 'mask'), [
+    (signal.default_int_handler, signal.SIG_UNBLOCK),
+    (signal.SIG_IGN, signal.SIG_UNBLOCK),     # a script started this program in the background
+    (signal.default_int_handler, signal.SIG_BLOCK),     # Ray started it
+])
+def test_a_child_can_be_asked_to_end(tmp_path, handler, mask):
+    before = signal.signal(signal.SIGINT, handler)
+    signal.pthread_sigmask(mask, {signal.SIGINT})
+    try:
+        with child(tmp_path, """
+import time
+try:
+    print('here', flush=True)
+    time.sleep(300)
+except KeyboardInterrupt:
+    print('asked')
+""") as asked:
+            until(lambda: asked.log_text())
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+    assert asked.exit_code == 0
+    assert 'asked' in asked.log_text()
+
+
 def test_a_stubborn_child_and_its_own_child_are_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, '_PATIENCE_S', {
         signal.SIGINT: 0.2, signal.SIGTERM: 0.2, signal.SIGKILL: 5.0})

@@ -205,6 +205,27 @@ def test_a_cluster_replays_a_folder(pictures, tmp_path, capsys):
     assert '1 of 1 recordings were finished before' in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_an_interrupted_cluster_leaves_nothing(root, processes, tmp_path):
+    """End what is at work on all machines, and the cluster, when the program is interrupted."""
+    pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
+    (tmp_path / 'drives').mkdir()
+    write_pictures(tmp_path / 'drives' / 'drive', demo_pictures(
+        root / 'demo' / 'pets_street.mcap', 36))
+    output = tmp_path / 'results'
+    program = processes.start(
+        [sys.executable, '-m', 'ped_perception.cli.replay', tmp_path / 'drives', '-o', output,
+         '--ray', 'local', '--quiet'], name='replay')
+    wait_until(lambda: list(output.glob('*.partial')) or program.poll() is not None, 'its begin')
+    started = psutil.Process(program.pid).children(recursive=True)
+    assert any('raylet' in process.name() for process in started)
+    assert processes.interrupt(program, 30) == 130
+    assert 'interrupted' in processes.output('replay')
+    _, alive = psutil.wait_procs(started, timeout=15)
+    assert not alive
+    assert not list(output.iterdir())
+
+
 def test_a_cluster_without_such_machines(tmp_path):
     """Refuse what would wait for ever, and leave no cluster behind."""
     ray = pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
