@@ -33,7 +33,7 @@ from ped_perception.core.errors import ConfigError, ImageError, SourceError
 from ped_perception.core.perception import Perception, PerceptionConfig
 from ped_perception.core.pipeline import Backend, BackendInfo
 from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array, View
-from ped_perception.core.views import specs_from_texts
+from ped_perception.core.views import HORIZON
 from ped_perception.evaluation.harvest_files import Harvest, HarvestConfig, write_harvest
 from ped_perception.evaluation.selection import selected, Selection
 from ped_perception.evaluation.worth import (
@@ -72,7 +72,7 @@ def harvest(source: Source, output: Path, selection: Selection, backend_config: 
     if output.exists():
         raise ConfigError(f'{output} exists already, and nothing is overwritten. Remove it, or '
                           f'give another name.')
-    with open_backend(backend_config, len(specs_from_texts(config.detector.views))) as backend:
+    with open_backend(backend_config, len(config.detector.views)) as backend:
         listening = ListeningBackend(backend)
         perception = Perception(listening, config)
         glimpses, undecodable = _looked_over(
@@ -81,7 +81,7 @@ def harvest(source: Source, output: Path, selection: Selection, backend_config: 
             raise SourceError(f'None of the {undecodable} pictures of {source.name} can be '
                               f'decoded.')
         picks = chosen(glimpses, how.count, round(how.min_gap_s * 1e9))
-        done = Harvest(backend.info, len(glimpses), undecodable, _worth(glimpses),
+        done = Harvest(backend.info, len(glimpses), undecodable, source.skipped, _worth(glimpses),
                        sorted(picks, key=lambda pick: pick.number))
         write_harvest(source, output, selection, perception.pipeline, done, how)
     return done
@@ -114,13 +114,14 @@ def _looked_over(frames: Iterable[tuple[int, SourceFrame]], backend: ListeningBa
 def _by_view(frame: Frame, backend: ListeningBackend, config: PerceptionConfig,
              ) -> list[tuple[str, float, Detections]]:
     """Give what each view of the newest picture shows, before they are merged."""
-    detector = config.detector
-    candidates = backend.candidates
+    detector, candidates = config.detector, backend.candidates
+    # Where nothing is known of the mounting of a camera there is no horizon.
+    names = [text for text in detector.views if text != HORIZON]
     return [(name, view.scale_xy[1], detections_from_candidates(
         frame, candidates, [slot], [view], nms_iou=detector.nms_iou,
         score_threshold=min(detector.score_threshold, config.tracker.low_score),
         min_height_px=detector.min_height_px, max_detections=detector.max_detections))
-        for slot, (name, view) in enumerate(zip(detector.views, backend.views, strict=True))]
+        for slot, (name, view) in enumerate(zip(names, backend.views, strict=True))]
 
 
 def _worth(glimpses: Sequence[Glimpse]) -> dict[str, int]:

@@ -71,7 +71,8 @@ class Harvest:
     Attributes:
         network: that looked.
         looked_at: number of pictures.
-        undecodable: number of pictures that could not be read.
+        undecodable: number of pictures that could not be decoded.
+        skipped: number of pictures that could not be read at all.
         worth: number of pictures by reason that were worth labelling for it.
         picks: the chosen ones, in the order of the source.
         people: number of first labels.
@@ -80,6 +81,7 @@ class Harvest:
     network: BackendInfo
     looked_at: int
     undecodable: int
+    skipped: int
     worth: Mapping[str, int]
     picks: Sequence[Pick]
     people: int = 0
@@ -190,7 +192,7 @@ def _summary(source: Source, pipeline: Pipeline, done: Harvest, how: HarvestConf
     return {
         'source': source.name, 'asked_for': asdict(how),
         'pictures': {'looked_at': done.looked_at, 'undecodable': done.undecodable,
-                     'skipped': source.skipped, 'worth_labelling': dict(done.worth),
+                     'skipped': done.skipped, 'worth_labelling': dict(done.worth),
                      'chosen': len(done.picks)},
         'chosen_for': dict(sorted(Counter(pick.reason for pick in done.picks).items())),
         'first_labels': done.people, 'detector': asdict(pipeline.config),

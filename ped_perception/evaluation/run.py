@@ -29,7 +29,6 @@ from ped_perception.core.follow import Follower
 from ped_perception.core.perception import PerceptionConfig
 from ped_perception.core.pipeline import BackendInfo, Pipeline
 from ped_perception.core.types import Detections, Frame, Tracks
-from ped_perception.core.views import specs_from_texts
 from ped_perception.evaluation.detection import DetectionScore
 from ped_perception.evaluation.labelled import LabelledPictures
 from ped_perception.evaluation.machine import machine_description, versions
@@ -111,8 +110,7 @@ def run_over(source: Source, selection: Selection, labels: LabelledPictures,
         raise SourceError(f'{source.name} has {len(source.cameras)} cameras '
                           f'({", ".join(stream.name for stream in source.cameras)}); one can be '
                           f'evaluated at a time. Choose one with --topic.')
-    slots = len(specs_from_texts(config.detector.views))
-    with open_backend(backend_config, slots) as backend:
+    with open_backend(backend_config, len(config.detector.views)) as backend:
         pipeline = Pipeline(backend, config.detector, LOWEST_SCORE)
         follower = Follower(config.tracker, config.ground, config.ground_filter)
         run = Run(pipeline.info)

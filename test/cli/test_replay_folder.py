@@ -235,6 +235,56 @@ def test_a_cluster_without_such_machines(tmp_path):
     assert not left_running()
 
 
+@pytest.mark.parametrize(('machines', 'threads', 'gpu', 'cores'), [
+    ([{'CPU': 8}], 0, False, 2),
+    ([{'CPU': 8}], 5, False, 5),                    # as the parameter says
+    ([{'CPU': 1}], 0, False, 1),
+    ([{'CPU': 1}, {'CPU': 4}, {}], 3, False, 3),    # one that can is enough
+    ([{'CPU': 8, 'GPU': 1}], 0, True, 2),
+    ([{'CPU': 8}], 0, True, 'no machine of the cluster has a GPU'),
+    ([{'CPU': 2}, {'CPU': 4}], 5, False, 'no machine of the cluster has more than 4 cores'),
+])
+def test_what_a_recording_takes_of_a_machine(monkeypatch, machines, threads, gpu, cores):
+    ray = pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
+    asked, left = {}, []
+    dead = {'Alive': False, 'Resources': {'CPU': 99, 'GPU': 9}}
+    monkeypatch.setattr(ray, 'init', lambda **options: None)
+    monkeypatch.setattr(ray, 'shutdown', lambda: left.append(True))
+    monkeypatch.setattr(ray, 'nodes', lambda: [dead, *(
+        {'Alive': True, 'Resources': resources} for resources in machines)])
+    monkeypatch.setattr(ray, 'remote', lambda **options: asked.update(options) or (lambda f: f))
+    if isinstance(cores, str):
+        with pytest.raises(ConfigError, match=cores):
+            replay_fleet.FleetWorkers('somewhere:6379', threads=threads, gpu=gpu)
+    else:
+        with replay_fleet.FleetWorkers('somewhere:6379', threads=threads, gpu=gpu) as workers:
+            assert workers.threads == cores
+        assert asked == {'num_cpus': cores, 'num_gpus': int(gpu), 'max_retries': 0}
+    assert left == [True]
+
+
+def test_what_went_wrong_on_a_machine_is_told_in_a_line(monkeypatch):
+    """Tell a machine that went away, and one without this package."""
+    ray = pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
+    monkeypatch.setattr(ray, 'wait', lambda attempts, timeout: (attempts, []))
+    for error, told in (
+            (ray.exceptions.WorkerCrashedError(), 'WorkerCrashedError: The worker died'),
+            (ray.exceptions.RayTaskError('replay_here', 'Traceback …\nImportError: no module',
+                                         ImportError()), 'ImportError: no module')):
+        monkeypatch.setattr(ray, 'get', fails_with(error))
+        failure = replay_fleet.FleetAttempt(ray, 'handle').failure()
+        assert failure.startswith(told)
+        assert '\n' not in failure
+
+
+def fails_with(error):
+    """Give a function that raises an error."""
+    def failing(attempt):
+        raise error
+
+    return failing
+
+
 def left_running():
     """Give the processes of a cluster that this one began, after they had time to end."""
     def of_ray():

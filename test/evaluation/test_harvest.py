@@ -92,7 +92,9 @@ def test_two_harvests_are_the_same(demo_bag, harvest, tmp_path):
 def test_raw_pictures_of_two_cameras_stay_what_they_are(tmp_path):
     bag = recordings.write_bag(tmp_path / 'bag', {
         '/front/image_raw': 'sensor_msgs/msg/Image', '/rear/image_raw': 'sensor_msgs/msg/Image'})
-    labels = harvested(bag, tmp_path / 'out', '--count', '4', '--min-gap', '0.2')
+    # Nobody knows where the horizon of these is: that view is left out.
+    labels = harvested(bag, tmp_path / 'out', '--count', '4', '--min-gap', '0.2', '--set',
+                       'views=[whole, horizon, whole@0.65]')
     assert {image['camera'] for image in labels['images']} == {
         '/front/image_raw', '/rear/image_raw'}
     with open_source(bag) as source:
