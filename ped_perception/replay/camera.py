@@ -118,7 +118,8 @@ class ReplayedCamera:
 
     def mounting(self, frame: SourceFrame, picture: Picture) -> Mounting | GroundReason:
         """Give calibration and mounting for a picture, or why there is none."""
-        if frame.calibration is not None and frame.calibration is not self._calibration:
+        # A recording has one for each picture, nearly always the same.
+        if frame.calibration is not None and frame.calibration != self._calibration:
             self._calibration = frame.calibration
             self.geometry.take(camera_info_from_calibration(
                 frame.calibration, frame.stamp_ns, frame.frame_id))
