@@ -49,8 +49,7 @@ from ped_perception.engine.models import typed_graph
 from ped_perception.engine.plans import plan_lock, plan_problem, write_plan
 
 if TYPE_CHECKING:
-    # The gate needs scipy: 50 MB that nobody who only finds a plan should pay.
-    from ped_perception.engine.gate import Judge
+    from ped_perception.engine.gate import Judge  # needs scipy: 50 MB for who only finds a plan
 
 
 @dataclass(frozen=True, eq=False)
