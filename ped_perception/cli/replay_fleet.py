@@ -70,7 +70,7 @@ class FleetWorkers(AbstractContextManager['FleetWorkers']):
 
         Raises:
             MissingExtraError: Ray is not installed.
-            PedPerceptionError: there is no cluster.
+            PedPerceptionError: there is no cluster, or it does not let this program in.
             ConfigError: no machine of it has what a recording takes.
         """
         # Otherwise a cluster that begins here tells its makers about itself.
@@ -85,8 +85,8 @@ class FleetWorkers(AbstractContextManager['FleetWorkers']):
         # RuntimeError, ImportError for ray:// without its own extra, …
         except Exception as error:
             raise PedPerceptionError(
-                f'There is no Ray cluster at {address}: {error} Start one with: '
-                f'ray start --head') from error
+                f'The Ray cluster at {address} cannot be joined: {error}. Does it run (ray start '
+                f'--head), and is RAY_AUTH_TOKEN its token, where it wants one?') from error
         try:
             self.threads = self._cores(threads, gpu)
         except ConfigError:

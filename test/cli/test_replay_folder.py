@@ -301,7 +301,7 @@ def test_no_cluster_is_told(pictures, tmp_path, capsys, monkeypatch):
     write_pictures(tmp_path / 'drives' / 'monday', pictures)
     assert main([str(tmp_path / 'drives'), '-o', str(tmp_path / 'out'), '--ray', 'auto',
                  '--quiet']) == 1
-    assert 'There is no Ray cluster at auto' in capsys.readouterr().err
+    assert 'The Ray cluster at auto cannot be joined' in capsys.readouterr().err
 
 
 def test_without_ray_it_says_what_to_install(pictures, tmp_path, capsys, monkeypatch):
