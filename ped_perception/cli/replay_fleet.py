@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 import os
 from pathlib import Path
+import socket
 import tempfile
 import time
 from types import TracebackType
@@ -37,7 +38,7 @@ from ped_perception.core.errors import ConfigError, import_extra, PedPerceptionE
 # What a recording takes of a machine where its parameters do not say.
 _CORES = 2
 _POLL_S = 0.2
-_END_S = 15.0
+_END_S, _REACH_S = 15.0, 10.0
 # A network file system may believe for so long that there is no such folder (acdirmax of NFS).
 _PATIENCE_S = 65.0
 # Recordings handed over at a time: a cluster that grows is used, a queue of Ray stays short.
@@ -79,9 +80,10 @@ class FleetWorkers(AbstractContextManager['FleetWorkers']):
         self.most = most or _MOST
         self._running: list[Any] = []
         try:
+            _reach(address)
             self._ray.init(address=address, include_dashboard=False, log_to_driver=False,
                            logging_level='ERROR')
-        # Which one it is depends on the address and on the version: ValueError, ConnectionError,
+        # Which one it is depends on the address and on the version: OSError, ValueError,
         # RuntimeError, ImportError for ray:// without its own extra, …
         except Exception as error:
             raise PedPerceptionError(
@@ -123,6 +125,13 @@ class FleetWorkers(AbstractContextManager['FleetWorkers']):
         if left:
             self._ray.wait(left, num_returns=len(left), timeout=_END_S)
         self._ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Connect to an address with a port: Ray itself knocks at a dead one for minutes."""
+    host, _, port = address.rpartition(':')
+    if host and port.isdecimal() and '/' not in host:
+        socket.create_connection((host.strip('[]'), int(port)), _REACH_S).close()
 
 
 class FleetAttempt:

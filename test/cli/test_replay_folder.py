@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 import shutil
 import signal
+import socket
 import sys
 import time
 
@@ -248,6 +249,7 @@ def test_what_a_recording_takes_of_a_machine(monkeypatch, machines, threads, gpu
     ray = pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
     asked, left = {}, []
     dead = {'Alive': False, 'Resources': {'CPU': 99, 'GPU': 9}}
+    monkeypatch.setattr(replay_fleet, '_reach', lambda address: None)
     monkeypatch.setattr(ray, 'init', lambda **options: None)
     monkeypatch.setattr(ray, 'shutdown', lambda: left.append(True))
     monkeypatch.setattr(ray, 'nodes', lambda: [dead, *(
@@ -279,7 +281,7 @@ def test_what_went_wrong_on_a_machine_is_told_in_a_line(monkeypatch):
 
 def fails_with(error):
     """Give a function that raises an error."""
-    def failing(attempt):
+    def failing(*arguments, **options):
         raise error
 
     return failing
@@ -295,13 +297,18 @@ def left_running():
     return of_ray()
 
 
-def test_no_cluster_is_told(pictures, tmp_path, capsys, monkeypatch):
+def test_no_cluster_is_told(pictures, tmp_path, capsys):
+    """Say so at once; Ray itself would go on knocking for minutes."""
     pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
-    monkeypatch.delenv('RAY_ADDRESS', raising=False)
+    with socket.create_server(('127.0.0.1', 0)) as closed:
+        address = f'127.0.0.1:{closed.getsockname()[1]}'
     write_pictures(tmp_path / 'drives' / 'monday', pictures)
-    assert main([str(tmp_path / 'drives'), '-o', str(tmp_path / 'out'), '--ray', 'auto',
+    assert main([str(tmp_path / 'drives'), '-o', str(tmp_path / 'out'), '--ray', address,
                  '--quiet']) == 1
-    assert 'The Ray cluster at auto cannot be joined' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f'The Ray cluster at {address} cannot be joined: ' in said
+    assert 'refused' in said
+    assert said.count('\n') == 1
 
 
 def test_without_ray_it_says_what_to_install(pictures, tmp_path, capsys, monkeypatch):
