@@ -31,6 +31,8 @@ import time
 from typing import Any
 
 from bench_node import bench_node
+from bench_reference import bench_reference, THREADS
+from bench_scaling import bench_batches, bench_people, bench_pictures, bench_shared_batches
 import cv2
 import numpy as np
 from ped_perception.backends import BackendConfig, open_backend
@@ -38,11 +40,13 @@ from ped_perception.backends.cpu import has_fast_int8
 from ped_perception.core.pipeline import DetectorConfig, Pipeline
 from ped_perception.core.types import Frame, Uint8Array
 from ped_perception.evaluation.machine import machine_description, versions
+from ped_perception.replay.runner import replay, settings_for_bag
 from ped_perception.ros.convert import DetectionsFiller
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, FIGURES = ROOT / 'doc' / 'benchmarks.md', ROOT / 'doc' / 'benchmarks.json'
 CLIP = ROOT / 'demo' / 'pets_street.mp4'
+RECORDING = ROOT / 'demo' / 'pets_street.mcap'
 CAMERA_WH = (1280, 720)
 
 # backend, precision, views; the first is the reference
@@ -171,6 +175,19 @@ def bench_demo() -> Row:
     return report
 
 
+def bench_replay() -> list[Row]:
+    """Replay the recording of the package and see what all but looking costs."""
+    with tempfile.TemporaryDirectory() as folder:
+        begin_s = time.perf_counter()
+        summary = replay(RECORDING, Path(folder) / 'results', settings_for_bag(
+            RECORDING, {}, all_cameras=True))
+        seconds = time.perf_counter() - begin_s
+    shares = {f'{stage}_share': spent_s / summary.times_s['total']
+              for stage, spent_s in summary.times_s.items() if stage != 'total'}
+    return [{'pictures': summary.pictures, 'per_s': summary.pictures / seconds, **shares,
+             'overhead': summary.overhead}]
+
+
 def with_ratio(rows: list[Row], key: str) -> list[Row]:
     """Add how each row compares with the first one."""
     return [{**row, 'ratio': row[key] / rows[0][key]} for row in rows]
@@ -198,12 +215,53 @@ def page(figures: dict[str, Any]) -> str:
 Written by `make bench`; the same figures as JSON: [benchmarks.json](benchmarks.json). Medians in
 milliseconds. Machine: {machine}.
 
+## Beside the loop that a user would otherwise write
+
+cv_bridge, a letterbox in floating point, ONNX Runtime in float32, NumPy decoding and non-maximum
+suppression over all classes, a message: `tools/bench_reference.py`. Message in, message
+published, 1280x720 bgr8, the same file of the same network, {THREADS} threads, a process each.
+`else_ms` is all but the inference; `people` are the pedestrians found in all pictures together.
+The ratios are to the first row.
+
+{table(figures['reference'])}
+
 ## One picture of 1280x720 through the pipeline
 
 `all_but_infer_ms` is views, post-processing and the message together; p10 and p90 are of the
 whole step. The ratio is that of `step_ms` to the first row.
 
 {table(figures['pipelines'])}
+
+## The bare network
+
+Milliseconds for one slot, in batches of 1 to 8 of them; the ratio is that of batches of one.
+
+{table(figures['batches'])}
+
+## Pictures of other sizes
+
+Filling two views, and the image monitor; the network sees 640x384 of any of them.
+
+{table(figures['pictures'])}
+
+## Several cameras in one step
+
+One view each, default backend: the newest pictures share a batch.
+
+{table(figures['shared_batches'])}
+
+## Many people
+
+Following with the colours of the picture, placing on the ground, and the filter on the ground.
+The background motion of a picture, which the node measures while it decodes, is not counted.
+
+{table(figures['people'])}
+
+## Replaying a recording
+
+`demo/pets_street.mcap` through `ped_replay`. `overhead` is all but inference and decoding.
+
+{table(figures['replay'])}
 
 ## Receiving a picture at 30 Hz
 
@@ -251,10 +309,14 @@ def main() -> None:
     if not has_fast_int8():
         print('This processor does not gain from INT8; its rows are measured all the same.')
     cv2.setNumThreads(1)
+    images = pictures(100)
     figures: dict[str, Any] = {
         'machine': {**machine_description(), **versions()},
-        'pipelines': bench_pipelines(pictures(100)), 'receiving': bench_receiving(),
-        'demo': bench_demo(), **bench_node(options.soak_minutes * 60)}
+        'reference': bench_reference(), 'pipelines': bench_pipelines(images),
+        'batches': bench_batches(), 'pictures': bench_pictures(images[0]),
+        'shared_batches': bench_shared_batches(images), 'people': bench_people(images[0]),
+        'replay': bench_replay(), 'receiving': bench_receiving(), 'demo': bench_demo(),
+        **bench_node(options.soak_minutes * 60)}
     FIGURES.write_text(json.dumps(figures, indent=1) + '\n')
     PAGE.write_text(page(figures))
     print(f'Wrote {PAGE.relative_to(ROOT)}')

@@ -104,11 +104,11 @@ def float_letterbox(image_hw3: NDArray[np.uint8]) -> tuple[Floats, float, NDArra
     scale = min(NETWORK_HW[0] / height, NETWORK_HW[1] / width)
     size_xy = round(width * scale), round(height * scale)
     pad_x, pad_y = (NETWORK_HW[1] - size_xy[0]) // 2, (NETWORK_HW[0] - size_xy[1]) // 2
-    canvas = np.full((*NETWORK_HW, 3), 114, np.float32)
+    canvas: Floats = np.full((*NETWORK_HW, 3), 114, np.float32)
     canvas[pad_y:pad_y + size_xy[1], pad_x:pad_x + size_xy[0]] = cv2.resize(image_hw3, size_xy)
-    canvas = (canvas - np.array([103.53, 116.28, 123.675], np.float32)) / np.array(
+    normal_hw3 = (canvas - np.array([103.53, 116.28, 123.675], np.float32)) / np.array(
         [57.375, 57.12, 58.395], np.float32)
-    batch = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], np.float32)
+    batch = np.ascontiguousarray(normal_hw3.transpose(2, 0, 1)[None], np.float32)
     return batch, scale, np.array([pad_x, pad_y], np.float64)
 
 
@@ -167,9 +167,9 @@ def our_way(publisher: Any, backend_name: str, precision: str, views: tuple[str,
 
 def measure(index: int, count: int) -> Row:
     """Run one variant in this process, on pictures of the demo clip."""
+    from ped_perception.ros import convert, memory
     import rclpy
     from vision_msgs.msg import Detection2DArray
-    from ped_perception.ros import convert, memory
     name, backend_name, precision, views = VARIANTS[index]
     if index:
         memory.keep_large_blocks()

@@ -20,7 +20,7 @@ Part of ``make bench``; see ``tools/bench.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import itertools
 import time
 from typing import Any
@@ -60,12 +60,20 @@ _SIZE_XY = (1280, 720)
 _REPEATS = 40
 
 
-def median_ms(call: Callable[[], object], repeats: int = _REPEATS) -> float:
-    """Call something often and give the median time; the first calls warm up."""
+def median_ms(call: Callable[..., object], arguments: Sequence[Any], repeats: int = _REPEATS,
+              ) -> float:
+    """
+    Call something often and give the median time; the first calls warm up.
+
+    Args:
+        call: what is measured.
+        arguments: of which each call gets the next one.
+        repeats: how often to measure.
+    """
     times_s = []
-    for _ in range(repeats + 3):
+    for number in range(repeats + 3):
         begin_s = time.perf_counter()
-        call()
+        call(arguments[number % len(arguments)])
         times_s.append(time.perf_counter() - begin_s)
     return float(np.median(times_s[3:]) * 1e3)
 
@@ -80,7 +88,7 @@ def bench_batches() -> list[Row]:
                     'threads': threads}
         with open_backend(config, max(BATCHES)) as backend:
             for count in BATCHES:
-                spent_ms = median_ms(lambda: backend.infer(count), max(8, _REPEATS // count))
+                spent_ms = median_ms(backend.infer, [count], max(8, _REPEATS // count))
                 row[f'batch_{count}_ms'] = spent_ms / count
         rows.append(row)
     return [{**row, 'ratio': row['batch_1_ms'] / rows[0]['batch_1_ms']} for row in rows]
@@ -95,12 +103,11 @@ def bench_pictures(image_hw3: Uint8Array) -> list[Row]:
             # The monitor of a picture that never changes would only say that it is frozen.
             frames = [Frame('camera', index * 33_000_000, '', np.ascontiguousarray(
                 np.roll(cv2.resize(image_hw3, size_xy), index, axis=1))) for index in range(2)]
-            monitor, turn = ImageMonitor(ImageMonitorConfig()), iter(range(10_000))
+            monitor = ImageMonitor(ImageMonitorConfig())
             views_s = [pipeline.step(frames[:1])[1].views_s for _ in range(23)][3:]
             rows.append({'picture': f'{size_xy[0]}x{size_xy[1]}',
                          'two_views_ms': float(np.median(views_s) * 1e3),
-                         'monitor_ms': median_ms(
-                             lambda: monitor.check(frames[next(turn) % 2]), 200)})
+                         'monitor_ms': median_ms(monitor.check, frames, 200)})
     return [{**row, 'ratio': row['two_views_ms'] / rows[0]['two_views_ms']} for row in rows]
 
 
@@ -111,7 +118,7 @@ def bench_shared_batches(images: list[Uint8Array]) -> list[Row]:
         pipeline = Pipeline(backend, DetectorConfig(views=('whole',)))
         for count in CAMERAS:
             frames = [Frame(f'c{index}', 0, '', images[index]) for index in range(count)]
-            step_ms = median_ms(lambda: pipeline.step(frames))
+            step_ms = median_ms(pipeline.step, [frames])
             rows.append({'cameras': count, 'step_ms': step_ms, 'camera_ms': step_ms / count})
     return [{**row, 'ratio': row['camera_ms'] / rows[0]['camera_ms']} for row in rows]
 
