@@ -29,8 +29,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any
 
+from bench_rows import Row
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import numpy as np
 from ped_perception.backends import BackendConfig, open_backend
@@ -43,8 +43,6 @@ from vision_msgs.msg import Detection2DArray
 ROOT = Path(__file__).resolve().parent.parent
 CLIP = ROOT / 'demo' / 'pets_street.mp4'
 CAMERAS = tuple(f'c{number}' for number in range(6))
-
-Row = dict[str, Any]
 
 # Sends JPEGs of all cameras in turn, encoded once, so that it costs little itself.
 SENDER = """
@@ -149,6 +147,18 @@ def sending(cameras: Sequence[str], rate_hz: float) -> Iterator[subprocess.Popen
             process.kill()
 
 
+@contextlib.contextmanager
+def own_domain() -> Iterator[None]:
+    """Measure in a ROS domain of its own."""
+    os.environ['ROS_DOMAIN_ID'] = '93'
+    rclpy.init()
+    try:
+        yield
+    finally:
+        rclpy.shutdown()
+
+
+@own_domain()
 def bench_cameras(duration_s: float = 20.0) -> list[Row]:
     """Compare six cameras through the node with the bare backend on the same batches."""
     rows: list[Row] = []
@@ -189,6 +199,7 @@ def bench_cameras(duration_s: float = 20.0) -> list[Row]:
     return rows
 
 
+@own_domain()
 def bench_dead_camera(times: int = 10, rate_hz: float = 20.0) -> list[Row]:
     """Kill a camera and see how long it takes until BLIND is heard."""
     delays_ms = []
@@ -205,6 +216,7 @@ def bench_dead_camera(times: int = 10, rate_hz: float = 20.0) -> list[Row]:
              'longest_ms': max(delays_ms), 'bound_ms': bound_ms}]
 
 
+@own_domain()
 def bench_soak(duration_s: float) -> list[Row]:
     """Run the defaults at 30 Hz for a long time and watch the memory."""
     samples = []
@@ -226,14 +238,3 @@ def bench_soak(duration_s: float) -> list[Row]:
              'growth_percent': (last / first - 1) * 100,
              'latency_ms_p99_median': float(np.median(np.array(samples)[1:, 1])),
              'latency_ms_p99_worst': float(np.max(np.array(samples)[1:, 1]))}]
-
-
-def bench_node(soak_s: float) -> dict[str, list[Row]]:
-    """Measure everything here in a ROS domain of its own."""
-    os.environ['ROS_DOMAIN_ID'] = '93'
-    rclpy.init()
-    try:
-        return {'cameras': bench_cameras(), 'dead_camera': bench_dead_camera(),
-                'soak': bench_soak(soak_s)}
-    finally:
-        rclpy.shutdown()

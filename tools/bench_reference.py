@@ -26,12 +26,12 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 from pathlib import Path
-import resource
 import subprocess
 import sys
 import time
 from typing import Any
 
+from bench_rows import Row, spread_of, with_ratio
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,6 @@ CAMERA_WH, NETWORK_HW, THREADS = (1280, 720), (384, 640), 2
 SCORE, OVERLAP, CLASSES, BINS = 0.44, 0.5, 80, 11
 WARM_UP = 5
 
-Row = dict[str, Any]
 Floats = NDArray[np.float32]
 
 # What runs, backend, precision and views; the first is the reference. The second computes the
@@ -167,6 +166,7 @@ def our_way(publisher: Any, backend_name: str, precision: str, views: tuple[str,
 
 def measure(index: int, count: int) -> Row:
     """Run one variant in this process, on pictures of the demo clip."""
+    from ped_perception.backends.peak_memory import peak_memory_mb
     from ped_perception.ros import convert, memory
     import rclpy
     from vision_msgs.msg import Detection2DArray
@@ -190,21 +190,23 @@ def measure(index: int, count: int) -> Row:
     rclpy.shutdown()
     return {'what': name, 'backend': backend_name, 'precision': precision,
             'views': ' + '.join(views), 'people': people,
-            'picture_ms': float(np.median(steps_ms[:, 0])),
-            'p90_ms': float(np.percentile(steps_ms[:, 0], 90)),
-            'infer_ms': float(np.median(steps_ms[:, 1])),
-            'else_ms': float(np.median(steps_ms[:, 0] - steps_ms[:, 1])),
-            'peak_rss_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+            'steps_ms': steps_ms.tolist(),
+            'peak_rss_mb': peak_memory_mb()}
 
 
 def bench_reference(count: int = 150) -> list[Row]:
     """Measure every variant and compare it with the first one."""
-    rows = [json.loads(subprocess.run(
-        [sys.executable, __file__, str(index), str(count)], check=True, text=True,
-        stdout=subprocess.PIPE).stdout.splitlines()[-1]) for index in range(len(VARIANTS))]
-    for row in rows:
-        for key in ('picture_ms', 'else_ms', 'peak_rss_mb'):
-            row[f'{key.rsplit("_", 1)[0]}_ratio'] = row[key] / rows[0][key]
+    rows: list[Row] = []
+    for index in range(len(VARIANTS)):
+        done = subprocess.run([sys.executable, __file__, str(index), str(count)], check=True,
+                              text=True, stdout=subprocess.PIPE)
+        row = json.loads(done.stdout.splitlines()[-1])
+        steps_ms = np.array(row.pop('steps_ms'))
+        rows.append({**row, 'picture_ms': spread_of(steps_ms[:, 0]),
+                     'infer_ms': spread_of(steps_ms[:, 1]),
+                     'else_ms': spread_of(steps_ms[:, 0] - steps_ms[:, 1])})
+    for key in ('picture_ms', 'else_ms', 'peak_rss_mb'):
+        rows = with_ratio(rows, key, f'{key.rsplit("_", 1)[0]}_ratio')
     return rows
 
 

@@ -20,11 +20,10 @@ Part of ``make bench``; see ``tools/bench.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 import itertools
 import time
-from typing import Any
 
+from bench_rows import Row, spread_of, times_ms, with_ratio
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +37,6 @@ from ped_perception.core.pipeline import DetectorConfig, Pipeline
 from ped_perception.core.tracker import Tracker, TrackerConfig
 from ped_perception.core.types import Detections, Frame, Uint8Array
 
-Row = dict[str, Any]
 Float32Rows = NDArray[np.float32]
 
 BATCHES = (1, 2, 4, 8)
@@ -60,24 +58,6 @@ _SIZE_XY = (1280, 720)
 _REPEATS = 40
 
 
-def median_ms(call: Callable[..., object], arguments: Sequence[Any], repeats: int = _REPEATS,
-              ) -> float:
-    """
-    Call something often and give the median time; the first calls warm up.
-
-    Args:
-        call: what is measured.
-        arguments: of which each call gets the next one.
-        repeats: how often to measure.
-    """
-    times_s = []
-    for number in range(repeats + 3):
-        begin_s = time.perf_counter()
-        call(arguments[number % len(arguments)])
-        times_s.append(time.perf_counter() - begin_s)
-    return float(np.median(times_s[3:]) * 1e3)
-
-
 def bench_batches() -> list[Row]:
     """Measure the bare network: milliseconds for one slot in batches of several sizes."""
     rows: list[Row] = []
@@ -88,10 +68,10 @@ def bench_batches() -> list[Row]:
                     'threads': threads}
         with open_backend(config, max(BATCHES)) as backend:
             for count in BATCHES:
-                spent_ms = median_ms(backend.infer, [count], max(8, _REPEATS // count))
-                row[f'batch_{count}_ms'] = spent_ms / count
+                spent_ms = times_ms(backend.infer, [count], max(8, _REPEATS // count))
+                row[f'batch_{count}_ms'] = spread_of(np.array(spent_ms) / count)
         rows.append(row)
-    return [{**row, 'ratio': row['batch_1_ms'] / rows[0]['batch_1_ms']} for row in rows]
+    return with_ratio(rows, 'batch_1_ms')
 
 
 def bench_pictures(image_hw3: Uint8Array) -> list[Row]:
@@ -106,9 +86,9 @@ def bench_pictures(image_hw3: Uint8Array) -> list[Row]:
             monitor = ImageMonitor(ImageMonitorConfig())
             views_s = [pipeline.step(frames[:1])[1].views_s for _ in range(23)][3:]
             rows.append({'picture': f'{size_xy[0]}x{size_xy[1]}',
-                         'two_views_ms': float(np.median(views_s) * 1e3),
-                         'monitor_ms': median_ms(monitor.check, frames, 200)})
-    return [{**row, 'ratio': row['two_views_ms'] / rows[0]['two_views_ms']} for row in rows]
+                         'two_views_ms': spread_of(np.array(views_s) * 1e3),
+                         'monitor_ms': spread_of(times_ms(monitor.check, frames, 200))})
+    return with_ratio(rows, 'two_views_ms')
 
 
 def bench_shared_batches(images: list[Uint8Array]) -> list[Row]:
@@ -118,9 +98,10 @@ def bench_shared_batches(images: list[Uint8Array]) -> list[Row]:
         pipeline = Pipeline(backend, DetectorConfig(views=('whole',)))
         for count in CAMERAS:
             frames = [Frame(f'c{index}', 0, '', images[index]) for index in range(count)]
-            step_ms = median_ms(pipeline.step, [frames])
-            rows.append({'cameras': count, 'step_ms': step_ms, 'camera_ms': step_ms / count})
-    return [{**row, 'ratio': row['camera_ms'] / rows[0]['camera_ms']} for row in rows]
+            steps_ms = np.array(times_ms(pipeline.step, [frames]))
+            rows.append({'cameras': count, 'step_ms': spread_of(steps_ms),
+                         'camera_ms': spread_of(steps_ms / count)})
+    return with_ratio(rows, 'camera_ms')
 
 
 def crowd(count: int, time_s: float) -> Float32Rows:
@@ -160,8 +141,9 @@ def bench_people(image_hw3: Uint8Array) -> list[Row]:
             people.update(positions)
             marks_s.append(time.perf_counter())
             samples.append(np.diff(marks_s) * 1e3)
-        track_ms, ground_ms, filter_ms = np.median(samples[20:], axis=0).tolist()
+        stages_ms = np.array(samples[20:])
+        track_ms, ground_ms, filter_ms = np.median(stages_ms, axis=0).tolist()
         rows.append({'people': count, 'confirmed': len(tracks.confirmed()), 'track_ms': track_ms,
                      'ground_ms': ground_ms, 'filter_ms': filter_ms,
-                     'sum_ms': track_ms + ground_ms + filter_ms})
-    return [{**row, 'ratio': row['sum_ms'] / rows[0]['sum_ms']} for row in rows]
+                     'sum_ms': spread_of(stages_ms.sum(axis=1))})
+    return with_ratio(rows, 'sum_ms')

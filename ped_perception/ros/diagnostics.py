@@ -20,11 +20,11 @@ from collections.abc import Mapping
 import functools
 import importlib
 import importlib.util
-import resource
 import time
 from typing import Any, Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from ped_perception.backends.peak_memory import peak_memory_mb
 from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.health import CameraFacts, Health, HealthConfig, HealthReport
 from ped_perception.core.pipeline import BackendInfo
@@ -46,8 +46,7 @@ class ProcessMeter:
     def values(self) -> dict[str, float]:
         """Give resident memory, its peak, and the processor use since the last call."""
         return {'rss_mb': self._process.memory_info().rss / 2**20,
-                # ru_maxrss is in KiB on Linux.
-                'peak_rss_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+                'peak_rss_mb': peak_memory_mb(),
                 'cpu_percent': self._process.cpu_percent()}
 
 
