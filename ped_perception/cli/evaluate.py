@@ -25,6 +25,7 @@ import sys
 from typing import Any
 
 from ped_perception.backends import BackendConfig
+from ped_perception.cli.evaluate_compare import add_compare
 from ped_perception.cli.evaluate_harvest import add_harvest
 from ped_perception.core.config import config_from_mapping, specs_of, unknown_parameter
 from ped_perception.core.errors import ConfigError, PedPerceptionError
@@ -34,9 +35,11 @@ from ped_perception.core.perception import PerceptionConfig
 from ped_perception.core.pipeline import DetectorConfig
 from ped_perception.core.tracker import TrackerConfig
 from ped_perception.evaluation.labelled import read_labels
+from ped_perception.evaluation.report import html_from_report
 from ped_perception.evaluation.rerun_file import RerunFile
-from ped_perception.evaluation.results import write_results
+from ped_perception.evaluation.results import read_results, REPORT, write_results
 from ped_perception.evaluation.run import compared, metrics_of, rate_of, run_over
+from ped_perception.evaluation.run_report import report_of_run
 from ped_perception.evaluation.selection import selection_from_text
 from ped_perception.sources import open_source
 from tqdm import tqdm
@@ -71,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f'Exit code: 0 done, {FAILED} something failed, {INTERRUPTED} interrupted.')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     _add_run(commands)
+    add_compare(commands)
     add_harvest(commands, _configs)
     return parser
 
@@ -80,7 +84,7 @@ def _add_run(commands: Any) -> None:
         'run', help='measure on a video, a folder of pictures or a recording',
         description='Looks at pictures as the node does, compares with the labels, and writes '
                     'metrics.json, predictions.json (COCO results), labels.json (COCO), '
-                    'tracks.txt (MOT) and pictures.json.')
+                    'tracks.txt (MOT), pictures.json and report.html.')
     parser.add_argument('source', metavar='SOURCE',
                         help='video, folder of pictures or rosbag2 recording')
     parser.add_argument('--labels', type=Path, required=True, metavar='FILE',
@@ -131,13 +135,16 @@ def _run(options: argparse.Namespace) -> int:
             total=selection.last or source.frame_count, unit=' pictures', disable=options.quiet,
             mininterval=0.5))
         run = run_over(source, selection, labels, backend, config, bar.update, **more)
-    metrics = {'source': options.source, 'labels': str(options.labels),
+    metrics = {'source': str(Path(options.source).resolve()),
+               'labels': str(options.labels.resolve()),
                'frames': options.frames or 'all', 'drop': options.drop, 'seed': options.seed,
                'topic': options.topic, 'parameters': _parameters(backend, config),
                **metrics_of(run, labels)}
     if options.compare_trackers:
         metrics['trackers'] = compared(run, labels, config, rate_of(run))
     write_results(run, labels.ignore_regions_r4, metrics, options.output)
+    report = html_from_report(report_of_run(read_results(options.output)))
+    (options.output / REPORT).write_text(report, encoding='utf-8')
     print('\n'.join([*_summary(metrics), f'written    {options.output}']))
     return 0
 

@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from ped_perception.core.types import Detections, Uint8Array
@@ -48,7 +50,7 @@ def draw_detections(image_hw3: Uint8Array, detections: Detections) -> Uint8Array
     # The best detection is drawn last, on top of the others.
     for box, score in reversed(list(zip(
             detections.boxes_n4.tolist(), detections.scores_n.tolist(), strict=True))):
-        _draw_one(drawn_hw3, box, f'{score:.2f}')
+        draw_box(drawn_hw3, box, f'{score:.2f}')
     return drawn_hw3
 
 
@@ -74,22 +76,32 @@ def _text_size(image_hw3: Uint8Array, text: str) -> tuple[float, tuple[int, int]
     return scale, (width, height), baseline
 
 
-def _draw_one(image_hw3: Uint8Array, box_xyxy: list[float], label: str) -> None:
+def draw_box(image_hw3: Uint8Array, box_xyxy: Sequence[float], label: str,
+             colour: tuple[int, int, int] = BOX_COLOUR) -> None:
+    """
+    Draw a box with a label above, or none where the label is much wider than the box.
+
+    Args:
+        image_hw3: uint8[H, W, 3] BGR, drawn into.
+        box_xyxy: ``x1 y1 x2 y2`` in pixels.
+        label: letters of ASCII; '' for none.
+        colour: BGR.
+    """
     height, width = image_hw3.shape[:2]
     line = max(1, round(height * _LINE_SHARE))
     left, top, right, bottom = (round(value) for value in box_xyxy)
     # Boxes end at the outer corner of their last pixel, cv2 draws that pixel too.
     right, bottom = max(left, right - 1), max(top, bottom - 1)
     cv2.rectangle(image_hw3, (left, top), (right, bottom), _DARK, 2 * line + 1)
-    cv2.rectangle(image_hw3, (left, top), (right, bottom), BOX_COLOUR, line)
+    cv2.rectangle(image_hw3, (left, top), (right, bottom), colour, line)
     scale, (text_width, text_height), baseline = _text_size(image_hw3, label)
-    if text_width > _LABEL_BOX_RATIO * (right - left + 1):
+    if not label or text_width > _LABEL_BOX_RATIO * (right - left + 1):
         return
     label_height = text_height + baseline + 2
     # Above the box where there is room, else inside it; never outside the picture.
     label_top = top - label_height if top >= label_height else top
     label_left = max(0, min(left, width - text_width - 4))
     cv2.rectangle(image_hw3, (label_left, label_top),
-                  (label_left + text_width + 3, label_top + label_height), BOX_COLOUR, cv2.FILLED)
+                  (label_left + text_width + 3, label_top + label_height), colour, cv2.FILLED)
     cv2.putText(image_hw3, label, (label_left + 2, label_top + text_height + 2), _FONT, scale,
                 _DARK, 1, cv2.LINE_AA)

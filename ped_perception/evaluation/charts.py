@@ -69,6 +69,8 @@ class Chart:
         note: below the chart, what the reader must know.
         x_range: of the axis, None for that of the data.
         y_range: of the axis, None for 0 to the largest value.
+        x_log: whether equal lengths along x are equal ratios; needs a range above 0.
+        y_log: likewise along y.
     """
 
     title: str
@@ -80,8 +82,16 @@ class Chart:
     note: str = ''
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
+    x_log: bool = False
+    y_log: bool = False
 
     kind = 'chart'
+
+    def __post_init__(self) -> None:
+        """Check that logarithms exist."""
+        for log, limits in ((self.x_log, self.x_range), (self.y_log, self.y_range)):
+            if log and (limits is None or limits[0] <= 0):
+                raise ValueError(f'a logarithmic axis needs a range above 0, not {limits}')
 
 
 def histogram(values: Sequence[float], *, title: str, x_label: str, y_label: str,
@@ -145,6 +155,17 @@ def ticks(low: float, high: float, most: int = 7) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
+def log_ticks(low: float, high: float, most: int = 12) -> list[float]:
+    """Give powers of ten within a range above 0, with their 2- and 5-fold where there is room."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1, 2, 5), (1,)):
+        found = [float(f'{factor}e{power}') for power in powers for factor in factors]
+        found = [tick for tick in found if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        if len(found) <= most:
+            break
+    return found
+
+
 @dataclass(frozen=True)
 class LaidOut:
     """A chart in pixels of its drawing, as the template writes it."""
@@ -166,11 +187,13 @@ def lay_out(chart: Chart) -> LaidOut:
     left, right, bottom = _LEFT, WIDTH - _RIGHT, HEIGHT - _BOTTOM
     top = _TOP + _MARK_ROW * len(chart.marks or {})
 
+    x_share, y_share = _share(x_low, x_high, chart.x_log), _share(y_low, y_high, chart.y_log)
+
     def x_px(x: float) -> float:
-        return round(left + (x - x_low) / (x_high - x_low) * (right - left), 1)
+        return round(left + x_share(x) * (right - left), 1)
 
     def y_px(y: float) -> float:
-        return round(bottom - (y - y_low) / (y_high - y_low) * (bottom - top), 1)
+        return round(bottom - y_share(y) * (bottom - top), 1)
 
     bars = []
     for bar in chart.bars:
@@ -185,9 +208,19 @@ def lay_out(chart: Chart) -> LaidOut:
         marks.append((x_px(x), _TOP + 4 + row * _MARK_ROW, label, 'end' if at_right else 'start'))
     return LaidOut(
         chart=chart, frame=(left, top, right, bottom),
-        x_ticks=[(x_px(tick), f'{tick:g}') for tick in ticks(x_low, x_high, 13)],
-        y_ticks=[(y_px(tick), f'{tick:g}') for tick in ticks(y_low, y_high, 6)],
+        x_ticks=[(x_px(tick), f'{tick:g}')
+                 for tick in (log_ticks if chart.x_log else ticks)(x_low, x_high, 13)],
+        y_ticks=[(y_px(tick), f'{tick:g}')
+                 for tick in (log_ticks(y_low, y_high, 7) if chart.y_log
+                              else ticks(y_low, y_high, 6))],
         bars=bars, paths=[_path(line, x_px, y_px) for line in chart.lines], marks=marks)
+
+
+def _share(low: float, high: float, log: bool) -> Callable[[float], float]:
+    """Give the function from a value to its place between the ends of an axis."""
+    if log:
+        return lambda value: math.log(value / low) / math.log(high / low)
+    return lambda value: (value - low) / (high - low)
 
 
 def _x_range(chart: Chart) -> tuple[float, float]:

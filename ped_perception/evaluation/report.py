@@ -32,6 +32,7 @@ import jinja2
 import numpy as np
 from ped_perception.core.types import Uint8Array
 from ped_perception.evaluation.charts import Chart, HEIGHT, lay_out, WIDTH
+from ped_perception.evaluation.lanes import Lanes, lay_out_lanes
 
 _TEMPLATES = Path(__file__).parent / 'templates'
 _JPEG_QUALITY = 82
@@ -49,11 +50,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a title; the first column names the row."""
+    """Rows under a title; the first column names the row. A wide one has the whole page."""
 
     title: str
     rows: tuple[tuple[str, ...], ...]
     columns: tuple[str, ...] = ()
+    wide: bool = False
 
     kind = 'table'
 
@@ -65,13 +67,14 @@ class Shares:
     title: str
     rows: tuple[tuple[str, float, str], ...]
     note: str = ''
+    whole: float = 0.0
 
     kind = 'shares'
 
     @property
     def largest(self) -> float:
-        """Value whose bar has the full width; never 0."""
-        return max((value for _, value, _ in self.rows), default=0.0) or 1.0
+        """Value whose bar has the full width: the whole, else the largest; never 0."""
+        return self.whole or max((value for _, value, _ in self.rows), default=0.0) or 1.0
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures side by side."""
+    """Pictures side by side, two in a row or, when small, three."""
 
     title: str
     pictures: tuple[Picture, ...]
+    small: bool = False
 
     kind = 'pictures'
 
 
-Block: TypeAlias = Chart | Table | Shares | Pictures
+Block: TypeAlias = Chart | Lanes | Table | Shares | Pictures
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ class Report:
         title: of the page.
         subtitle: what was looked at, when and where.
         verdict: the result in one sentence.
-        good: whether the verdict is one to be content with.
+        good: whether the verdict is one to be content with, None where that is not for the
+            report to say.
         tiles: headline figures.
         sections: everything else.
         footer: how the figures came about.
@@ -124,7 +129,7 @@ class Report:
     title: str
     subtitle: str
     verdict: str
-    good: bool
+    good: bool | None
     tiles: tuple[Tile, ...]
     sections: tuple[Section, ...]
     footer: str
@@ -159,5 +164,6 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(lay_out=lay_out, width=WIDTH, height=HEIGHT)
+    environment.globals.update(lay_out=lay_out, lay_out_lanes=lay_out_lanes, width=WIDTH,
+                               height=HEIGHT)
     return environment

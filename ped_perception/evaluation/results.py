@@ -23,6 +23,7 @@ The folder that a run leaves: what other tools can score, and what a comparison 
 ``tracks.txt``         confirmed tracks in the pictures they were seen in, MOTChallenge
 ``pictures.json``      every picture that was looked at
 ``metrics.json``       the figures, and the digests of the other files
+``report.html``        all of it for a reader, by :mod:`.run_report`
 =====================  ==========================================================================
 """
 
@@ -45,7 +46,7 @@ from ped_perception.evaluation.run import Looked, Run
 # Of the files; a folder of another form is refused, not guessed at.
 FORM = 1
 METRICS, PREDICTIONS, LABELS = 'metrics.json', 'predictions.json', 'labels.json'
-PICTURES, TRACKS = 'pictures.json', 'tracks.txt'
+PICTURES, TRACKS, REPORT = 'pictures.json', 'tracks.txt', 'report.html'
 _AGAIN = 'Run `ped_evaluate run` again to get a whole one.'
 
 
@@ -76,6 +77,21 @@ class ResultPicture:
     ids_t: Int64Array
     boxes_t4: Float64Array
 
+    @property
+    def title(self) -> str:
+        """What a reader finds it by."""
+        return self.name or f'picture {self.number}'
+
+    @property
+    def scored_labels(self) -> Labels:
+        """Labels and regions together, as detections are scored; none without labels."""
+        if self.labels is None:
+            return NO_LABELS
+        regions = len(self.regions_r4)
+        return Labels(np.append(self.labels.ids_n, np.full(regions, -1, np.int64)),
+                      np.concatenate([self.labels.boxes_n4, self.regions_r4]),
+                      np.append(self.labels.counted_n, np.zeros(regions, np.bool_)))
+
 
 @dataclass(frozen=True, eq=False)
 class Results:
@@ -91,6 +107,21 @@ class Results:
     folder: Path
     metrics: Mapping[str, Any]
     pictures: tuple[ResultPicture, ...]
+
+    @property
+    def published_score(self) -> float:
+        """Smallest score of a detection that the node would have published."""
+        return float(self.metrics['parameters']['score_threshold'])
+
+    @property
+    def is_sequence(self) -> bool:
+        """
+        Whether pictures follow one another, as those of a video do.
+
+        Files of their own do where the labels say who is who from one to the next.
+        """
+        return ('tracking' in self.metrics
+                or not any(picture.name for picture in self.pictures))
 
 
 def write_results(run: Run, regions_r4: Float64Array, metrics: Mapping[str, Any], folder: Path,
@@ -114,7 +145,8 @@ def write_results(run: Run, regions_r4: Float64Array, metrics: Mapping[str, Any]
         PICTURES: json.dumps([_entry(looked) for looked in run.looked]),
         TRACKS: ''.join(line for looked in run.looked for line in _mot_lines(looked))}
     # Interrupted from here on, the folder must not look whole.
-    (folder / METRICS).unlink(missing_ok=True)
+    for name in (METRICS, REPORT):
+        (folder / name).unlink(missing_ok=True)
     for name, text in contents.items():
         (folder / name).write_text(text, encoding='utf-8')
     files = {'form': FORM,
@@ -140,17 +172,21 @@ def read_results(folder: Path) -> Results:
         form = files.get('form') if isinstance(files, dict) else 'none'
         raise SourceError(f'The files of {folder} are of the form {form}, this version reads '
                           f'form {FORM}: they are from another version of ped_evaluate. {_AGAIN}')
-    payloads = {}
-    for name, digest in files.get('sha256', {}).items():
-        payloads[name] = _bytes_of(folder / name)
-        if _digest(payloads[name]) != digest:
-            raise SourceError(f'{folder / name} is not the file that {METRICS} beside it belongs '
-                              f'to: it is cut off, was changed, or is from another run. {_AGAIN}')
     try:
-        return Results(folder, metrics, _pictures(folder, payloads))
+        payloads = {}
+        for name, digest in files['sha256'].items():
+            payloads[name] = _bytes_of(folder / name)
+            if _digest(payloads[name]) != digest:
+                raise SourceError(
+                    f'{folder / name} is not the file that {METRICS} beside it belongs to: it is '
+                    f'cut off, was changed, or is from another run. {_AGAIN}')
+        results = Results(folder, metrics, _pictures(folder, payloads))
+        # Whoever compares relies on it.
+        _ = results.published_score
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(f'The results in {folder} cannot be read: {type(error).__name__} '
                           f'({error}). {_AGAIN}') from error
+    return results
 
 
 def _digest(payload: bytes) -> str:
