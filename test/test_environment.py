@@ -249,3 +249,20 @@ def test_failed_command_is_quoted(
     assert 'no space left' in said
     assert str(tmp_path / 'name.log') in said
     assert (tmp_path / 'name.log').read_text() == 'no space left\n'
+
+
+def test_plugins_of_a_sourced_ros_do_not_stop_the_tests(root: Path, tmp_path: Path) -> None:
+    """Leave out launch_testing: up to Jazzy it has a hook that pytest 9 refuses."""
+    installed = tmp_path / 'launch_testing-3.4.3.dist-info'
+    installed.mkdir()
+    (installed / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: launch-testing\nVersion: 3.4.3\n')
+    (installed / 'entry_points.txt').write_text(
+        '[pytest11]\nlaunch_testing = hooks_of_launch\nlaunch_ros = hooks_of_launch\n')
+    (tmp_path / 'hooks_of_launch.py').write_text(
+        'def pytest_pycollect_makemodule(path, parent): ...\n')
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '--collect-only', '-q', 'test/core/test_stats.py'],
+        cwd=root, env={**os.environ, 'PYTHONPATH': str(tmp_path)}, capture_output=True, text=True,
+        check=False)
+    assert done.returncode == 0, done.stderr

@@ -36,6 +36,7 @@ from typing import Any
 from bench_node import bench_cameras, bench_dead_camera, bench_soak
 from bench_receiving import bench_receiving
 from bench_reference import bench_reference, THREADS
+from bench_replay import bench_replay, bench_replay_memory
 from bench_rows import Row, spread_of, table, with_ratio
 from bench_scaling import bench_batches, bench_people, bench_pictures, bench_shared_batches
 import cv2
@@ -45,13 +46,11 @@ from ped_perception.backends.cpu import has_fast_int8
 from ped_perception.core.pipeline import DetectorConfig, Pipeline
 from ped_perception.core.types import Frame, Uint8Array
 from ped_perception.evaluation.machine import machine_description, versions
-from ped_perception.replay.runner import replay, settings_for_bag
 from ped_perception.ros.convert import DetectionsFiller
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, FIGURES = ROOT / 'doc' / 'benchmarks.md', ROOT / 'doc' / 'benchmarks.json'
 CLIP = ROOT / 'demo' / 'pets_street.mp4'
-RECORDING = ROOT / 'demo' / 'pets_street.mcap'
 CAMERA_WH = (1280, 720)
 
 # backend, precision, views; the first is the reference
@@ -110,19 +109,6 @@ def bench_demo() -> list[Row]:
         **{f'{key}_ms': value for key, value in report['stage_ms'].items()}}]
 
 
-def bench_replay() -> list[Row]:
-    """Replay the recording of the package and see what all but looking costs."""
-    with tempfile.TemporaryDirectory() as folder:
-        begin_s = time.perf_counter()
-        summary = replay(RECORDING, Path(folder) / 'results', settings_for_bag(
-            RECORDING, {}, all_cameras=True))
-        seconds = time.perf_counter() - begin_s
-    shares = {f'{stage}_share': spent_s / summary.times_s['total']
-              for stage, spent_s in summary.times_s.items() if stage != 'total'}
-    return [{'pictures': summary.pictures, 'per_s': summary.pictures / seconds, **shares,
-             'overhead': summary.overhead}]
-
-
 @dataclass(frozen=True)
 class Section:
     """One table of the page."""
@@ -159,8 +145,11 @@ Following with the colours of the picture, placing on the ground, and the filter
 The background motion of a picture, which the node measures while it decodes, is not counted.""",
                           lambda: bench_people(images[0])),
         'replay': Section('Replaying a recording', """
-`demo/pets_street.mcap` through `ped_replay`. `overhead` is all but inference and decoding.""",
-                          bench_replay),
+`demo/pets_street.mcap` through `ped_replay`, milliseconds a picture. `overhead` is the share of
+the time that is neither inference nor decoding.""", bench_replay),
+        'replay_memory': Section('Replaying long recordings', """
+Raw pictures of 1280x720, seen in one view. `peak_mib` is the most memory that the process had; the
+ratio is to the short recording.""", bench_replay_memory),
         'receiving': Section('Receiving a picture at 30 Hz', """
 CPU time of the receiving process for each picture, decoding not counted. `kept` is with the
 malloc settings that the nodes use, `default` without them.""", bench_receiving),

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 import sys
 
-from ped_perception.cli.launch_walk import check_launch_file, Findings
+from ped_perception.cli.launch_scope import Findings
+from ped_perception.cli.launch_walk import check_launch_file
 from ped_perception.core.errors import PedPerceptionError
 
 

@@ -17,12 +17,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 import itertools
 from pathlib import Path
 import re
 
 from ped_perception.cli.launch_files import Element, read_launch_file, substituted
+from ped_perception.cli.launch_grammar import element_faults, meant, SUBSTITUTIONS, UNCHECKED
 from ped_perception.cli.launch_nodes import (
     FOREIGN_NODES,
     node_fault,
@@ -31,55 +31,14 @@ from ped_perception.cli.launch_nodes import (
     package_folder,
     parameter_faults,
 )
+from ped_perception.cli.launch_scope import Findings, Scope, typed
 from ped_perception.cli.share import shared_file
 from ped_perception.core.errors import ConfigError
 from ped_perception.ros.parameter_files import values_from_file
 from ped_perception.ros.settings import of_other_cameras
-import yaml
 
 _CONDITION = frozenset({'if', 'unless'})
-# What each element may have; an attribute with a ! must be there.
-_ATTRIBUTES: Mapping[str, frozenset[str]] = {tag: frozenset(text.split()) for tag, text in {
-    'arg': 'name! default description', 'let': 'name! value!', 'group': 'scoped forwarding',
-    'include': 'file!', 'set_parameter': 'name! value!', 'set_parameters_from_file': 'filename!',
-    'node': 'pkg! exec! name namespace output ros_args args respawn respawn_delay '
-            'respawn_max_retries launch-prefix cwd sigterm_timeout sigkill_timeout machine',
-    'executable': 'cmd! name output cwd args shell launch-prefix respawn respawn_delay',
-    'set_env': 'name! value!', 'env': 'name! value!', 'choice': 'value!',
-    'param': 'name value from type allow_substs value-sep', 'remap': 'from! to!',
-    'push-ros-namespace': 'namespace!', 'push_ros_namespace': 'namespace!',
-    'set_remap': 'from! to!', 'log': 'message! level',
-}.items()}
-_INSIDE: Mapping[str, frozenset[str]] = {
-    'arg': frozenset({'choice'}), 'include': frozenset({'arg'}),
-    'node': frozenset({'param', 'remap', 'env'}), 'executable': frozenset({'env'})}
-_NESTED_ONLY = frozenset({'choice', 'param', 'remap', 'env'})
 _BOOLEANS = frozenset({'true', 'false', '1', '0'})
-
-
-@dataclass
-class Findings:
-    """
-    What was found, without repetitions and in the order of discovery.
-
-    Attributes:
-        faults: where, and what is wrong.
-        notes: what could not be checked here.
-    """
-
-    faults: dict[str, None] = field(default_factory=dict)
-    notes: dict[str, None] = field(default_factory=dict)
-
-
-@dataclass
-class _Scope:
-    """What holds for the elements that follow: None stands for what only launch can tell."""
-
-    arguments: dict[str, str | None]
-    parameters: list[tuple[str, Path | str | None]]
-
-    def copy(self) -> _Scope:
-        return _Scope(dict(self.arguments), list(self.parameters))
 
 
 def check_launch_file(path: Path, arguments: Mapping[str, str], findings: Findings) -> None:
@@ -103,10 +62,11 @@ def check_launch_file(path: Path, arguments: Mapping[str, str], findings: Findin
     for values in itertools.product(*(choices[name] for name in free)):
         given: dict[str, str | None] = {**arguments, **dict(zip(free, values, strict=True))}
         walk = _Walk(path, findings, set(), ())
-        walk.file(root, _Scope(given, []))
+        walk.file(root, Scope(given, []))
         for name in arguments:
             if name not in walk.declared:
-                findings.faults[f'{path}: no file declares the argument {name}'] = None
+                findings.faults[f'{path}: no file declares the argument {name}'
+                                + meant(name, walk.declared)] = None
 
 
 class _Walk:
@@ -120,7 +80,7 @@ class _Walk:
         self._own: set[str] = set()
         self.declared: set[str] = set()
 
-    def file(self, root: Element, scope: _Scope) -> None:
+    def file(self, root: Element, scope: Scope) -> None:
         self._elements(root.children, scope)
 
     def _fault(self, text: str) -> None:
@@ -129,38 +89,20 @@ class _Walk:
     def _note(self, text: str) -> None:
         self._findings.notes[f'{self._path}:{self._line}: {text}'] = None
 
-    def _elements(self, elements: list[Element], scope: _Scope) -> None:
+    def _elements(self, elements: list[Element], scope: Scope) -> None:
         for element in elements:
             self._line = element.line
-            if element.tag in _NESTED_ONLY or element.tag not in _ATTRIBUTES:
-                self._fault(f'<{element.tag}> has no meaning here')
-            elif self._is_well_formed(element) and self._may_happen(element, scope):
+            if element.tag in UNCHECKED:
+                self._note(f'<{element.tag}> is not checked')
+                continue
+            faults = list(element_faults(element))
+            for self._line, text in faults:
+                self._fault(text)
+            self._line = element.line
+            if not faults and self._may_happen(element, scope):
                 getattr(self, f'_on_{element.tag.replace("-", "_")}')(element, scope)
 
-    def _is_well_formed(self, element: Element) -> bool:
-        faults = len(self._findings.faults)
-        allowed = _ATTRIBUTES[element.tag]
-        names = {name.rstrip('!') for name in allowed} | _CONDITION
-        if element.tag == 'arg' and 'value' in element.attributes:
-            names |= {'value'}
-        for name in element.attributes:
-            if name not in names:
-                self._fault(f'<{element.tag}> has no attribute {name}; it has '
-                            f'{", ".join(sorted(names))}')
-        for name in sorted(allowed):
-            if name.endswith('!') and name[:-1] not in element.attributes:
-                self._fault(f'<{element.tag}> needs the attribute {name[:-1]}')
-        if element.tag != 'group':
-            for child in element.children:
-                self._line = child.line
-                if child.tag not in _INSIDE.get(element.tag, ()):
-                    self._fault(f'<{child.tag}> has no meaning in <{element.tag}>')
-                else:
-                    self._is_well_formed(child)
-        self._line = element.line
-        return len(self._findings.faults) == faults
-
-    def _may_happen(self, element: Element, scope: _Scope) -> bool:
+    def _may_happen(self, element: Element, scope: Scope) -> bool:
         for name in _CONDITION & element.attributes.keys():
             value = self._text(element.attributes[name], scope)
             if value is None:
@@ -175,21 +117,21 @@ class _Walk:
 
     # --- substitutions -----------------------------------------------------------------------
 
-    def _text(self, text: str, scope: _Scope) -> str | None:
+    def _text(self, text: str, scope: Scope) -> str | None:
         def substitute(kind: str, rest: str) -> str | None:
             if kind == 'var':
                 if rest not in self._own:
-                    self._fault(f'the argument {rest} is used but not declared in this file')
+                    self._fault(f'the argument {rest} is used but not declared in this file'
+                                + meant(rest, self._own))
                     return None
                 return scope.arguments[rest]
             if kind == 'find-pkg-share':
                 return self._share(rest)
-            if kind == 'dirname':
-                return str(self._path.parent)
-            if kind not in ('env', 'optenv', 'eval', 'exec-in-pkg', 'find-exec', 'find-pkg-prefix',
-                            'command', 'anon', 'not', 'and', 'or', 'equals', 'not-equals',
-                            'unknown'):
-                self._fault(f'there is no substitution $({kind})')
+            if kind in ('dirname', 'filename'):
+                return str(self._path.parent if kind == 'dirname' else self._path)
+            if kind not in SUBSTITUTIONS:
+                self._fault(f'there is no substitution $({kind})'
+                            + meant(kind, SUBSTITUTIONS, '$({})'))
             return None
 
         return substituted(text, substitute)
@@ -208,13 +150,15 @@ class _Walk:
 
     # --- elements ----------------------------------------------------------------------------
 
-    def _on_arg(self, element: Element, scope: _Scope) -> None:
+    def _on_arg(self, element: Element, scope: Scope) -> None:
         name = element.attributes['name']
         if name in self._own:
             self._fault(f'the argument {name} is declared twice')
         if not element.attributes.get('description', '').strip():
             self._fault(f'the argument {name} has no description')
         default = element.attributes.get('default')
+        if default is None and name not in scope.arguments and len(self._files) > 1:
+            self._fault(f'{self._files[-2].name} includes this file without its argument {name}')
         value = scope.arguments.setdefault(
             name, None if default is None else self._text(default, scope))
         self._own.add(name)
@@ -223,20 +167,19 @@ class _Walk:
         if choices and value is not None and value not in choices:
             self._fault(f'the argument {name} is {value!r}; choose one of {", ".join(choices)}')
 
-    def _on_let(self, element: Element, scope: _Scope) -> None:
+    def _on_let(self, element: Element, scope: Scope) -> None:
         name = element.attributes['name']
         scope.arguments[name] = self._text(element.attributes['value'], scope)
         self._own.add(name)
 
-    def _on_group(self, element: Element, scope: _Scope) -> None:
+    def _on_group(self, element: Element, scope: Scope) -> None:
         self._elements(element.children, scope.copy())
 
-    def _on_include(self, element: Element, scope: _Scope) -> None:
+    def _on_include(self, element: Element, scope: Scope) -> None:
         given = {}
-        for argument in element.of('arg'):
+        for argument in element.children:
             self._line = argument.line
-            given[argument.attributes['name']] = self._text(
-                argument.attributes.get('value', ''), scope)
+            given[argument.attributes['name']] = self._text(argument.attributes['value'], scope)
         self._line = element.line
         text = self._text(element.attributes['file'], scope)
         if text is None:
@@ -249,7 +192,7 @@ class _Walk:
         elif path.name.endswith('.launch.xml') or path.suffix == '.xml':
             self._include(path, given, scope)
 
-    def _include(self, path: Path, given: dict[str, str | None], scope: _Scope) -> None:
+    def _include(self, path: Path, given: dict[str, str | None], scope: Scope) -> None:
         try:
             root = read_launch_file(path)
         except ConfigError as error:
@@ -262,17 +205,18 @@ class _Walk:
         self.declared |= walk.declared
         for name in given:
             if name not in walk.declared:
-                self._fault(f'the included file {path} declares no argument {name}')
+                self._fault(f'the included file {path} declares no argument {name}'
+                            + meant(name, walk.declared))
 
-    def _on_set_parameter(self, element: Element, scope: _Scope) -> None:
+    def _on_set_parameter(self, element: Element, scope: Scope) -> None:
         name = self._text(element.attributes['name'], scope)
         if name is not None:
             scope.parameters.append((name, self._text(element.attributes['value'], scope)))
 
-    def _on_set_parameters_from_file(self, element: Element, scope: _Scope) -> None:
+    def _on_set_parameters_from_file(self, element: Element, scope: Scope) -> None:
         self._take_file(element.attributes['filename'], scope)
 
-    def _take_file(self, text: str, scope: _Scope) -> None:
+    def _take_file(self, text: str, scope: Scope) -> None:
         file = self._text(text, scope)
         if file is None:
             return
@@ -281,14 +225,17 @@ class _Walk:
         else:
             self._fault(f'the parameter file {file} does not exist')
 
-    def _on_node(self, element: Element, scope: _Scope) -> None:
+    def _on_node(self, element: Element, scope: Scope) -> None:
         package = self._text(element.attributes['pkg'], scope)
         executable = self._text(element.attributes['exec'], scope)
         own = scope.copy()
         self._node_children(element, own)
         self._line = element.line
-        for attribute in {'output', 'ros_args', 'args', 'respawn'} & element.attributes.keys():
+        for attribute in {'output', 'ros_args', 'args'} & element.attributes.keys():
             self._text(element.attributes[attribute], scope)
+        respawn = self._text(element.attributes.get('respawn', 'false'), scope)
+        if respawn is not None and respawn.lower() not in _BOOLEANS:
+            self._fault(f'respawn is {respawn!r}, neither true nor false')
         if package is None or executable is None:
             return
         fault, note = node_fault(package, executable)
@@ -297,7 +244,7 @@ class _Walk:
         elif note:
             self._note(note)
         name = self._text(element.attributes.get('name', executable), scope)
-        namespace = self._text(element.attributes.get('namespace', ''), scope)
+        namespace = scope.inner(self._text(element.attributes.get('namespace', ''), scope))
         if name is not None and namespace is not None:
             full = re.sub('/+', '/', f'/{namespace}/{name}')
             if full in self._nodes:
@@ -306,7 +253,7 @@ class _Walk:
         if package == PACKAGE and executable in OWN_NODES and not fault:
             self._check_parameters(executable, name or executable, own)
 
-    def _node_children(self, element: Element, scope: _Scope) -> None:
+    def _node_children(self, element: Element, scope: Scope) -> None:
         remapped: set[str | None] = set()
         for child in element.children:
             self._line = child.line
@@ -320,12 +267,22 @@ class _Walk:
                 self._text(child.attributes['value'], scope)
             elif 'from' in child.attributes:
                 self._take_file(child.attributes['from'], scope)
-            elif {'name', 'value'} <= child.attributes.keys():
-                self._on_set_parameter(child, scope)
             else:
-                self._fault('<param> needs name and value, or from')
+                self._nested_parameters(child, scope, '')
 
-    def _check_parameters(self, executable: str, name: str, scope: _Scope) -> None:
+    def _nested_parameters(self, element: Element, scope: Scope, prefix: str) -> None:
+        self._line = element.line
+        name = self._text(element.attributes.get('name', ''), scope)
+        if name == '' or ('value' in element.attributes) == bool(element.children):
+            self._fault('<param> needs name and value, or from')
+        elif name is not None and element.children:
+            for child in element.children:
+                self._nested_parameters(child, scope, f'{prefix}{name}.')
+        elif name is not None:
+            scope.parameters.append((
+                f'{prefix}{name}', self._text(element.attributes['value'], scope)))
+
+    def _check_parameters(self, executable: str, name: str, scope: Scope) -> None:
         values: dict[str, object] = {}
         unknown = []
         for parameter, given in scope.parameters:
@@ -335,7 +292,7 @@ class _Walk:
                 elif given is None:
                     unknown.append(parameter)
                 else:
-                    values[parameter] = _typed(given)
+                    values[parameter] = typed(given)
             except ConfigError as error:
                 self._fault(str(error))
         # An argument chooses among the cameras of a file; in a file alone, it is a mistake.
@@ -344,30 +301,24 @@ class _Walk:
         for fault in parameter_faults(executable, values, unknown, unused):
             self._fault(f'{name}: {fault}')
 
-    def _on_executable(self, element: Element, scope: _Scope) -> None:
+    def _on_executable(self, element: Element, scope: Scope) -> None:
         self._text(element.attributes['cmd'], scope)
 
-    def _on_set_env(self, element: Element, scope: _Scope) -> None:
+    def _on_set_env(self, element: Element, scope: Scope) -> None:
         self._text(element.attributes['value'], scope)
 
-    def _on_push_ros_namespace(self, element: Element, scope: _Scope) -> None:
-        self._text(element.attributes['namespace'], scope)
+    def _on_push_ros_namespace(self, element: Element, scope: Scope) -> None:
+        scope.namespace = scope.inner(self._text(element.attributes['namespace'], scope))
 
-    def _on_set_remap(self, element: Element, scope: _Scope) -> None:
+    def _on_set_use_sim_time(self, element: Element, scope: Scope) -> None:
+        scope.parameters.append(('use_sim_time', self._text(element.attributes['value'], scope)))
+
+    def _on_set_remap(self, element: Element, scope: Scope) -> None:
         self._text(element.attributes['to'], scope)
 
-    def _on_log(self, element: Element, scope: _Scope) -> None:
+    def _on_log(self, element: Element, scope: Scope) -> None:
         self._text(element.attributes['message'], scope)
 
 
 def _names(value: object) -> list[str]:
     return [str(name) for name in value] if isinstance(value, list) else []
-
-
-def _typed(text: str) -> object:
-    """Give the value as launch and the node's command line read it: as YAML, and once more."""
-    try:
-        value = yaml.safe_load(text) if text else ''
-        return yaml.safe_load(value) if isinstance(value, str) and value else value
-    except yaml.YAMLError:
-        return text

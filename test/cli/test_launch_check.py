@@ -26,6 +26,11 @@ NODE = ('<node pkg="ped_perception" exec="ped_detector" name="ped_detector">{}'
         '<param from="$(dirname)/my.yaml"/></node>')
 CAMERA = '<node pkg="ped_perception" exec="ped_camera" name="ped_camera">{}</node>'
 SHIPPED = '$(find-pkg-share ped_perception)/launch/detector.launch.xml'
+OTHER = """<launch>
+<arg name="needed" description="Name of the launch file to go on with."/>
+<include file="$(dirname)/$(var needed).launch.xml"/>
+</launch>
+"""
 GOOD = """/**:
   ros__parameters:
     cameras: [front]
@@ -40,6 +45,7 @@ def checked(folder, capsys, body, yaml=GOOD, *arguments):
     file = folder / 'my.launch.xml'
     file.write_text(f'<launch>\n{body}\n</launch>\n')
     (folder / 'my.yaml').write_text(yaml)
+    (folder / 'other.launch.xml').write_text(OTHER)
     code = main([str(file), *arguments])
     said = capsys.readouterr()
     return code, said.err + said.out
@@ -64,6 +70,16 @@ def test_documented_arguments_are_accepted(root, capsys, arguments):
     assert main([str(root / 'launch' / arguments[0]), *arguments[1:]]) == 0
 
 
+@pytest.mark.parametrize(('file', 'more'), [
+    ('detector', []), ('vehicle', []), ('simulation', []), ('replay', ['bag:=drive'])])
+def test_every_file_takes_the_same_arguments(root, capsys, file, more):
+    assert main([
+        str(root / 'launch' / f'{file}.launch.xml'), f'config:={root}/config/detector.yaml',
+        'cameras:=[camera]', 'model:=nanodet_g', 'backend:=onnxruntime', 'namespace:=car',
+        'use_sim_time:=false', 'log_level:=warn', 'allow_build:=false', *more]) == 0
+    assert capsys.readouterr().err == ''
+
+
 @pytest.mark.parametrize(('argument', 'told'), [
     ('backend:=tensorflow', 'choose one of: auto, tensorrt'),
     ('cameras:=front', 'cameras must be of type string array'),   # no list
@@ -77,8 +93,25 @@ def test_arguments_reach_the_check_of_the_node(root, capsys, argument, told):
     assert told in capsys.readouterr().err
 
 
-def test_a_good_file_has_no_fault(tmp_path, capsys):
-    assert checked(tmp_path, capsys, NODE.format(''))[0] == 0
+@pytest.mark.parametrize('body', [
+    NODE.format(''),
+    '<group><push_ros_namespace namespace="a"/>' + CAMERA.format('') + '</group>'
+    + CAMERA.format(''),
+    '<let name="fast" value="2.0"/>' + CAMERA.format('<param name="speed" value="$(var fast)"/>'),
+    '<set_use_sim_time value="true"/>' + NODE.format('<env name="A" value="$(env A b)"/>'),
+    # What does not happen may need what is not there.
+    '<group if="false"><node pkg="nowhere" exec="none"/></group>',
+])
+def test_a_good_file_has_no_fault(tmp_path, capsys, body):
+    code, said = checked(tmp_path, capsys, body)
+    assert code == 0
+    assert said == '1 launch file checked with all that it includes: nothing is wrong\n'
+
+
+def test_what_is_not_followed_is_told(tmp_path, capsys):
+    code, said = checked(tmp_path, capsys, '<timer period="3"><nodes/></timer>')
+    assert code == 0
+    assert 'my.launch.xml:2: <timer> is not checked' in said
 
 
 @pytest.mark.parametrize(('body', 'told'), [
@@ -100,13 +133,29 @@ def test_a_good_file_has_no_fault(tmp_path, capsys):
     ('<arg name="a" description="of it"/>\n<arg name="a" description="of it"/>', 'declared twice'),
     ('<include file="$(dirname)/your.launch.xml"/>', 'your.launch.xml does not exist'),
     ('<include file="$(dirname)/my.launch.xml"/>', 'includes itself'),
+    ('<include file="$(dirname)/other.launch.xml"><arg name="needed" value="my"/></include>',
+     'my.launch.xml includes itself'),
     (f'<include file="{SHIPPED}"><arg name="modle" value="x"/></include>',
-     'declares no argument modle'),
+     'declares no argument modle. Did you mean model?'),
     ('<group if="$(eval \'&quot;a&quot; == &quot;a&quot;\')">' + CAMERA.format(
         '<param name="size" value="1"/>') + '</group>', 'size must be of type string'),
     ('<group if="perhaps"/>', 'neither true nor false'),
     ('<log message="$(vra model)"/>', 'there is no substitution $(vra)'),
-    ('<nodes/>', '<nodes> has no meaning here'),
+    # Launch reads no condition there: it would hold always.
+    (CAMERA.format('<param name="loop" value="true" if="false"/>'), '<param> has no attribute if'),
+    (CAMERA.format('<param name="loop"/>'), '<param> needs name and value'),
+    (CAMERA.format('<param name="a"><param name="b" value="1"/></param>'), 'no parameter a.b'),
+    (CAMERA.format('').replace('exec=', 'respawn="often" exec='), "respawn is 'often'"),
+    ('<include file="$(dirname)/other.launch.xml"/>', 'without its argument needed'),
+    (f'<include file="{SHIPPED}"><arg name="log_level" value="loud"/></include>',
+     "log_level is 'loud'; choose one of debug"),
+    (f'<include file="{SHIPPED}"><arg name="model"/></include>', 'needs the attribute value'),
+    ('<set_use_sim_time value="often"/>' + CAMERA.format(''), 'use_sim_time must be true'),
+    ('<group><push_ros_namespace namespace="a"/>' + CAMERA.format('') + '</group>'
+     + CAMERA.format('').replace('exec=', 'namespace="a" exec='), 'two nodes are named /a/'),
+    ('<log message="$(optenv HOME)"/>', 'there is no substitution $(optenv)'),   # of ROS 1
+    ('<log message="$(dir-name)"/>', 'Did you mean $(dirname)?'),
+    ('<nodes/>', '<nodes> has no meaning here. Did you mean <node>?'),
     ('<node', 'is no XML'),
 ])
 def test_planted_faults_are_found(tmp_path, capsys, body, told):

@@ -34,8 +34,14 @@ from rclpy.qos import QoSProfile
 from ros_peer import ros_peer
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
-MISSING = [name for name in ('launch', 'launch_ros', 'launch_xml')
-           if importlib.util.find_spec(name) is None]
+
+def is_missing(name):
+    """Tell whether a package is not installed; a folder of its name is found, too."""
+    found = importlib.util.find_spec(name)
+    return found is None or found.origin is None
+
+
+MISSING = [name for name in ('launch', 'launch_ros', 'launch_xml') if is_missing(name)]
 pytestmark = [
     pytest.mark.ros, pytest.mark.slow,
     pytest.mark.skipif(bool(MISSING), reason=f'not installed: {", ".join(MISSING)}')]
@@ -47,7 +53,8 @@ from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import AnyLaunchDescriptionSource
 
 file, *words = sys.argv[1:]
-service = LaunchService()
+# As ros2 launch without a terminal: it hands an interrupt on to its nodes.
+service = LaunchService(noninteractive=True)
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
     AnyLaunchDescriptionSource(file),
     launch_arguments=[tuple(word.split(':=', 1)) for word in words])]))
@@ -57,6 +64,8 @@ DETECTIONS = '/ped_detector/camera/detections'
 HEALTH = '/ped_detector/health'
 PERIOD_NS = 100_000_000
 FIRST_NS = 1_000_000_000
+# The network loads, and a loaded machine looks at a few pictures a second only.
+PATIENCE_S = 150.0
 
 
 @pytest.fixture
@@ -88,9 +97,24 @@ def stamp_ns(message):
     return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
 
 
+def rounds_of(messages):
+    """Divide messages where their stamps go back."""
+    rounds = []
+    for message in messages:
+        if not rounds or stamp_ns(message) < stamp_ns(rounds[-1][-1]):
+            rounds.append([])
+        rounds[-1].append(message)
+    return rounds
+
+
+def ids_of(messages):
+    """Give the ids of everybody in some pictures."""
+    return {detection.id for message in messages for detection in message.detections} - {''}
+
+
 @pytest.mark.parametrize(('file', 'words'), [
     ('simulation.launch.xml', ()),
-    ('replay.launch.xml', ('bag:={root}/demo/pets_street.mcap', 'rate:=0.5', 'loop:=true')),
+    ('replay.launch.xml', ('bag:={root}/demo/pets_street.mcap', 'rate:=0.3', 'loop:=true')),
 ])
 def test_people_of_the_recording_are_found(ros_domain, launched, processes, root, file, words):
     launcher = launched(file, *(word.format(root=root) for word in words))
@@ -98,30 +122,31 @@ def test_people_of_the_recording_are_found(ros_domain, launched, processes, root
         peer.listen(Detection2DArray, DETECTIONS, QoSProfile(depth=300))
         peer.listen(Detection3DArray, '/ped_detector/pedestrians')
         peer.listen(DiagnosticStatus, HEALTH)
-        # Two rounds, so that time has jumped back once.
-        peer.until(lambda: any(stamp_ns(later) < stamp_ns(sooner) for sooner, later in zip(
-            peer.received[DETECTIONS], peer.received[DETECTIONS][15:], strict=False)),
-            'the recording to begin again')
-        seen = len(peer.received[DETECTIONS])
-        peer.until(lambda: len(peer.received[DETECTIONS]) > seen + 15, 'the second round')
-        peer.until(lambda: any(message.message.startswith('OK')
-                               for message in peer.received[HEALTH][-5:]), 'health to be OK')
+
+        def followed():
+            return [ids for messages in rounds_of(peer.received[DETECTIONS])
+                    if (ids := ids_of(messages))]
+
+        # Of the recording, so that time has jumped back once.
+        peer.until(lambda: launcher.poll() is not None or len(followed()) >= 2,
+                   'ids in two rounds', PATIENCE_S)
+        assert launcher.poll() is None
+        # On a machine that is too slow for the rate, health rightly says so.
+        peer.until(lambda: any(message.message.startswith('OK: looking at 1 of 1')
+                               or 'the inference is busy' in message.message
+                               for message in peer.received[HEALTH]), 'health to be told')
     messages = peer.received[DETECTIONS]
     assert {message.header.frame_id for message in messages} == {'camera_optical_frame'}
     # The stamps are those of the pictures, to the nanosecond.
     assert {(stamp_ns(message) - FIRST_NS) % PERIOD_NS for message in messages} == {0}
     assert sum(len(message.detections) >= 3 for message in messages) > 0.8 * len(messages)
-    ids = [{detection.id for detection in message.detections if detection.id}
-           for message in messages]
-    before, after = set.union(*ids[:10]), set.union(*ids[-10:])
-    assert before, 'nobody got an id'
-    assert after, 'nobody got an id in the second round'
     # Nobody gets the id of somebody who was forgotten.
+    before, after = followed()[:2]
     assert not before & after
     # The recording does not tell how the camera is mounted.
     assert all(not message.detections
                for message in peer.received['/ped_detector/pedestrians'])
-    assert processes.interrupt(launcher) == 0
+    assert processes.interrupt(launcher, 30.0) == 0
 
 
 def test_arguments_replace_values_of_the_file(ros_domain, launched, processes):
@@ -130,7 +155,7 @@ def test_arguments_replace_values_of_the_file(ros_domain, launched, processes):
     with ros_peer(ros_domain) as peer:
         wanted = {f'/car/ped_detector/{name}/detections' for name in ('left', 'right')}
         peer.until(lambda: wanted <= {name for name, _ in peer.node.get_topic_names_and_types()},
-                   'the topics of both cameras')
+                   'the topics of both cameras', PATIENCE_S)
         assert not any('/camera/' in name for name, _ in peer.node.get_topic_names_and_types())
 
 
@@ -143,12 +168,12 @@ def test_on_the_vehicle_the_node_is_started_again(ros_domain, launched, processe
         def active():
             return any('camera' in message.message for message in peer.received[HEALTH][-3:])
 
-        peer.until(active, 'the node to be active')
+        peer.until(active, 'the node to be active', PATIENCE_S)
         (node,) = psutil.Process(launcher.pid).children()
         node.send_signal(signal.SIGKILL)
         node.wait(10)
         peer.received[HEALTH].clear()
-        peer.until(active, 'the node to be active again')
+        peer.until(active, 'the node to be active again', PATIENCE_S)
         (again,) = psutil.Process(launcher.pid).children()
         assert again.pid != node.pid
 
@@ -157,7 +182,7 @@ def test_on_the_vehicle_nothing_but_a_plan_is_taken(ros_domain, launched, proces
     launched('vehicle.launch.xml')
     with ros_peer(ros_domain) as peer:
         peer.until(lambda: processes.output('launch').count('Cannot configure:') >= 2,
-                   'the node to refuse to start, twice')
+                   'the node to refuse to start, twice', PATIENCE_S)
     said = processes.output('launch')
     assert 'GPU' in said or 'TensorRT' in said
     assert 'loaded' not in said
