@@ -54,6 +54,8 @@ def sources(pattern: str) -> list[Path]:
 PYTHON_FILES = [str(path) for path in sources('*.py')]
 
 
+# All files in one test: minutes on a machine with other things to do.
+@pytest.mark.timeout(1800)
 def test_flake8() -> None:
     """Hold ament_flake8's rules: PEP 8, quotes, import order, builtins, comprehensions."""
     ament_flake8 = pytest.importorskip(

@@ -126,4 +126,3 @@ def _write_raw(bag: Path, pictures: Sequence[Uint8Array], count: int, storage: S
                 header=header, height=height, width=width, encoding='bgr8', is_bigendian=0,
                 step=width * 3, data=image_hw3.ravel()), IMAGE))
     return sum(file.stat().st_size for file in bag.iterdir())
-
