@@ -26,7 +26,8 @@ from ped_perception.evaluation.figures import Change
 from ped_perception.evaluation.results import Results
 
 # Parts of metrics.json that say how a run came about, and what is written before their names.
-_SETUP = {'network': '', 'parameters': '', 'machine': 'machine: ', 'versions': 'version of '}
+_SETUP = {'network': 'network ', 'parameters': '', 'machine': 'machine: ',
+          'versions': 'version of '}
 _SETUP_KEYS = ('source', 'labels', 'frames', 'drop', 'seed', 'topic')
 # Differs always, and explains times only.
 _NOT_SETUP = ('load_average',)
@@ -89,7 +90,7 @@ def rounded(value: float | None, sign: bool = False) -> str:
     """Write a value with the digits that a reader compares, '-' for None."""
     if value is None:
         return '-'
-    digits = 1 if abs(value) >= 10 else 2
+    digits = 0 if float(value).is_integer() else 1 if abs(value) >= 10 else 2
     # No minus before a zero.
     return f'{round(value, digits) + 0.0:{"+" if sign else ""}.{digits}f}'
 

@@ -102,11 +102,13 @@ class DetectionScore:
                 setting.name: _or_none(Curve.of(self._found[setting.name]).log_average_miss_rate()
                                        ) for setting in SETTINGS}}
 
-    def evaluated(self) -> Any:
+    def evaluated(self, by_height: bool = True) -> Any:
         """
         Let pycocotools match what was taken in; gives its COCOeval after ``accumulate``.
 
-        Its first range of areas is everybody, the others are those of ``HEIGHT_EDGES_PX``.
+        Args:
+            by_height: its first range of areas is everybody; whether those of
+                ``HEIGHT_EDGES_PX`` follow, which cost as much each.
         """
         with contextlib.redirect_stdout(io.StringIO()):
             truth, found = self._coco.COCO(), self._coco.COCO()
@@ -120,8 +122,9 @@ class DetectionScore:
             evaluation.params.areaRng = [
                 (0.0, float(HEIGHT_EDGES_PX[-1]) ** 2),
                 *((float(low) ** 2, float(high) ** 2)
-                  for low, high in itertools.pairwise(HEIGHT_EDGES_PX))]
-            evaluation.params.areaRngLbl = [str(index) for index in range(len(HEIGHT_EDGES_PX))]
+                  for low, high in itertools.pairwise(HEIGHT_EDGES_PX if by_height else ()))]
+            evaluation.params.areaRngLbl = [
+                str(index) for index in range(len(evaluation.params.areaRng))]
             evaluation.params.maxDets = [_MOST_BOXES]
             evaluation.evaluate()
             evaluation.accumulate()

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array
 from ped_perception.evaluation.detection import DetectionScore
 from ped_perception.evaluation.miss_rate import Curve, Found
@@ -63,6 +62,10 @@ def drawn_rows(pictures: int, block: int, count: int, seed: int) -> Iterator[Int
     for _ in range(count):
         starts = random.integers(pictures, size=math.ceil(pictures / block))
         yield ((starts[:, None] + np.arange(block)) % pictures).ravel()[:pictures]
+
+
+# As pycocotools has them: precision is looked up at 101 recalls.
+_RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,34 +111,72 @@ class PooledMatches:
 
 
 @dataclass(frozen=True, eq=False)
+class _ThresholdMatches:
+    """
+    What average precision at one IoU threshold needs: places in the order of the scores.
+
+    Attributes:
+        right_r: int64[R] of the detections that are right.
+        ignored_i: int64[I] of those that do not count.
+        ignored_before_r: int64[R], how many of these come before each right one.
+    """
+
+    right_r: Int64Array
+    ignored_i: Int64Array
+    ignored_before_r: Int64Array
+
+    @staticmethod
+    def of(right_n: BoolArray, ignored_n: BoolArray) -> _ThresholdMatches:
+        """Reduce flags of all detections, best score first."""
+        right_r, ignored_i = np.flatnonzero(right_n & ~ignored_n), np.flatnonzero(ignored_n)
+        return _ThresholdMatches(right_r, ignored_i, np.searchsorted(ignored_i, right_r))
+
+    def average_precision(self, weight_n: Int64Array, every_n: Int64Array, people: int) -> float:
+        """
+        Compute it.
+
+        Args:
+            weight_n: how often each detection counts.
+            every_n: the same, summed up to and with each.
+            people: to be found.
+        """
+        # Precision has its maxima where a right detection comes in: nothing else is looked at.
+        true_r = weight_n[self.right_r].cumsum()
+        ignored_i = np.append(0, weight_n[self.ignored_i].cumsum())
+        counted_r = every_n[self.right_r] - ignored_i[self.ignored_before_r]
+        precision_r = true_r / np.maximum(counted_r, 1)
+        envelope_r = np.maximum.accumulate(precision_r[::-1])[::-1]
+        place = np.searchsorted(true_r / people, _RECALLS, side='left')
+        return float(np.append(envelope_r, 0.0)[place].mean())
+
+
+@dataclass(frozen=True, eq=False)
 class ApMatches:
     """
     The matches of pycocotools, reduced to what average precision needs of them.
 
     Attributes:
         picture_n: int64[N], row of the picture of each detection, best score first.
-        counted_t: for each IoU threshold the rows of the detections that count.
-        right_t: for each IoU threshold the places in ``counted_t`` of those that are right.
+        thresholds: matches at each IoU threshold.
         people_p: int64[P], labels of each picture.
     """
 
     picture_n: Int64Array
-    counted_t: tuple[Int64Array, ...]
-    right_t: tuple[Int64Array, ...]
+    thresholds: tuple[_ThresholdMatches, ...]
     people_p: Int64Array
 
     @staticmethod
     def of(score: DetectionScore) -> ApMatches:
         """Match what a score has taken in."""
-        evaluation = score.evaluated()
+        evaluation = score.evaluated(by_height=False)
         none_tn = np.zeros((len(evaluation.params.iouThrs), 0), np.bool_)
         people_p = np.zeros(len(evaluation.params.imgIds), np.int64)
         scores: list[Float64Array] = [np.zeros(0)]
         rows: list[Int64Array] = [people_p[:0]]
         right: list[BoolArray] = [none_tn]
         ignored: list[BoolArray] = [none_tn]
-        # Of the ranges of areas the first is everybody; a picture without any box is None.
-        for row, entry in enumerate(evaluation.evalImgs[:len(people_p)]):
+        # A picture without any box is None.
+        for row, entry in enumerate(evaluation.evalImgs):
             if entry is not None:
                 people_p[row] = np.count_nonzero(np.asarray(entry['gtIgnore']) == 0)
                 scores.append(np.asarray(entry['dtScores'], np.float64))
@@ -145,12 +186,11 @@ class ApMatches:
         # As pycocotools sorts, so that equal scores stand in the same order.
         order = np.argsort(-np.concatenate(scores), kind='mergesort')
         right_tn = np.concatenate(right, axis=1)[:, order]
-        counted_t = tuple(np.flatnonzero(~ignored_n[order])
-                          for ignored_n in np.concatenate(ignored, axis=1))
+        ignored_tn = np.concatenate(ignored, axis=1)[:, order]
         return ApMatches(
-            np.concatenate(rows)[order], counted_t,
-            tuple(np.flatnonzero(right_n[counted])
-                  for right_n, counted in zip(right_tn, counted_t, strict=True)), people_p)
+            np.concatenate(rows)[order],
+            tuple(_ThresholdMatches.of(right_n, ignored_n)
+                  for right_n, ignored_n in zip(right_tn, ignored_tn, strict=True)), people_p)
 
     def ap50_and_ap(self, weight_p: Int64Array) -> tuple[float, float]:
         """Give AP at IoU 0.5 and over all thresholds; pictures count ``weight_p`` times."""
@@ -158,20 +198,7 @@ class ApMatches:
         if not people:
             return math.nan, math.nan
         weight_n = weight_p[self.picture_n]
-        found = [_average_precision(weight_n[counted], right, people)
-                 for counted, right in zip(self.counted_t, self.right_t, strict=True)]
+        every_n = weight_n.cumsum()
+        found = [matches.average_precision(weight_n, every_n, people)
+                 for matches in self.thresholds]
         return found[0], float(np.mean(found))
-
-
-# As pycocotools has them: precision is looked up at 101 recalls.
-_RECALLS = np.linspace(0.0, 1.0, 101)
-
-
-def _average_precision(weight_n: NDArray[np.int64], right: Int64Array, people: int) -> float:
-    # Precision has its maxima where a right detection comes in: nothing else is looked at.
-    true_r = weight_n[right].cumsum()
-    every_r = weight_n.cumsum()[right]
-    precision_r = true_r / np.maximum(every_r, 1)
-    envelope_r = np.maximum.accumulate(precision_r[::-1])[::-1]
-    place = np.searchsorted(true_r / people, _RECALLS, side='left')
-    return float(np.append(envelope_r, 0.0)[place].mean())
