@@ -176,6 +176,35 @@ def test_root_installs_missing_system_packages(monkeypatch: pytest.MonkeyPatch) 
     assert commands[1][-1] == 'g++'
 
 
+@pytest.mark.parametrize(('user', 'distribution', 'present', 'installed', 'why'), [
+    (0, 'debian', False, ['chromium'], 'root on Debian'),
+    (0, 'ubuntu', False, [], 'a package that is none'),
+    (1000, 'debian', False, [], 'not root'),
+    (0, 'debian', True, [], 'there is one')])
+def test_a_browser_is_installed_where_that_may_be_done(
+        monkeypatch: pytest.MonkeyPatch, user: int, distribution: str, present: bool,
+        installed: list[str], why: str) -> None:
+    """Never fail for it: the tests that need one are skipped."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(system_packages.os, 'geteuid', lambda: user)
+    monkeypatch.setattr(system_packages, '_distribution', lambda: distribution)
+    monkeypatch.setattr(system_packages.shutil, 'which', lambda name: (
+        name if present or name == 'apt-get' else None))
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 100)
+
+    monkeypatch.setattr(system_packages.subprocess, 'run', run)
+    system_packages.offer_browser()
+    assert bool(commands) is bool(installed), why
+    monkeypatch.setattr(system_packages.subprocess, 'run', lambda command, **_: (
+        commands.append(command) or subprocess.CompletedProcess(command, 0)))
+    commands.clear()
+    system_packages.offer_browser()
+    assert [command[-1] for command in commands if 'install' in command] == installed
+
+
 @pytest.mark.parametrize(('version', 'machine', 'said'), [
     ((3, 14), 'x86_64', 'PYTHON=python3.12'),        # no NumPy that cv_bridge works with
     ((3, 12), 'aarch64', 'Install ROS 2 from packages'),  # no wheels: a Jetson has real ROS 2

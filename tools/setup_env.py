@@ -143,6 +143,8 @@ def set_up(level: str) -> None:
     ros_environment.require_packages(ros)
     system_packages.check_platform(ros.sourced)
     system_packages.require_packages(needs_compiler=not ros.sourced)
+    if level == 'dev':
+        system_packages.offer_browser()
     if ros.sourced:
         print(f'set-up: using the sourced ROS 2 {ros.distro}', flush=True)
     if stamp.get('base') != base_of(ros):

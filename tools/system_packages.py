@@ -29,6 +29,8 @@ from steps import fail
 OLDEST_PYTHON = (3, 10)
 # The lock of the wheels needs NumPy < 2.3, which has no builds for later versions.
 NEWEST_PYTHON_OF_WHEELS = (3, 13)
+# As Debian and others call it, the first is the one that is installed.
+BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome')
 
 
 def check_platform(sourced: bool) -> None:
@@ -75,15 +77,50 @@ def require_packages(needs_compiler: bool) -> None:
     if not missing:
         return
     names = ' '.join(missing)
-    if os.geteuid() != 0 or not shutil.which('apt-get'):
+    if not _may_install():
         fail(f'system packages are missing: sudo apt-get install {names}')
     print(f'set-up: installing system packages: {names}', flush=True)
-    environment = {**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'}
-    for command in (['apt-get', 'update', '-qq'],
-                    ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', *missing]):
-        if subprocess.run(command, env=environment, check=False).returncode != 0:
-            fail(f'{" ".join(command)} failed; repeat it by hand, then repeat this command')
+    failed = _install(missing)
+    if failed:
+        fail(f'{failed} failed; repeat it by hand, then repeat this command')
     still_missing = missing_packages(needs_compiler)
     if still_missing:
         fail(f'{sys.executable} still lacks what {" ".join(still_missing)} should bring; use the '
              'interpreter of the distribution: make PYTHON=/usr/bin/python3 …')
+
+
+def offer_browser() -> None:
+    """
+    Install the browser in which the tests open reports, where that may be done.
+
+    Those tests are skipped without one, so that nothing else fails for it. On Ubuntu the package
+    only points to a snap, which does not run in containers: there it is left to the user.
+    """
+    if any(map(shutil.which, BROWSERS)) or not _may_install() or _distribution() == 'ubuntu':
+        return
+    print(f'set-up: installing {BROWSERS[0]} for the tests of reports', flush=True)
+    failed = _install([BROWSERS[0]])
+    if failed:
+        print(f'set-up: {failed} failed; the tests that open reports in a browser will be '
+              'skipped', flush=True)
+
+
+def _may_install() -> bool:
+    return os.geteuid() == 0 and shutil.which('apt-get') is not None
+
+
+def _install(names: list[str]) -> str:
+    """Install packages; gives the command that failed, '' where none did."""
+    environment = {**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'}
+    for command in (['apt-get', 'update', '-qq'],
+                    ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', *names]):
+        if subprocess.run(command, env=environment, check=False).returncode != 0:
+            return ' '.join(command)
+    return ''
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release()['ID']
+    except (OSError, KeyError):
+        return ''

@@ -27,7 +27,7 @@ from ped_perception.evaluation.resampling import (
     PooledMatches,
 )
 import pytest
-from support.result_folders import labels_of, NO_REGIONS, SIZE_HW
+from result_folders import labels_of, NO_REGIONS, SIZE_HW
 
 pytest.importorskip('pycocotools')
 

@@ -30,7 +30,7 @@ from ped_perception.evaluation.results import (
     TRACKS,
 )
 import pytest
-from support.result_folders import folder_of, labels_of, looked_at, person
+from result_folders import folder_of, labels_of, looked_at, person
 
 pytest.importorskip('motmetrics')
 pytest.importorskip('pycocotools')

@@ -81,3 +81,24 @@ def picture_folder(path: Path, names):
     for name in names:
         cv2.imwrite(str(path / name), np.full((*SIZE_HW, 3), 128, np.uint8))
     return path
+
+
+def example_runs(path: Path):
+    """Give two runs over a folder of pictures; the second misses more and sees more ghosts."""
+    names = [f'{number:02d}.png' for number in range(1, 21)]
+    pictures = picture_folder(path / 'pictures', names)
+    runs = []
+    for letter, missed, ghosts in (('a', (3,), (4,)), ('b', (3, 5, 6, 7), (4, 8, 9))):
+        looked = []
+        for number, name in enumerate(names, 1):
+            people = {1: person(40 + 4 * number), 2: person(180, 90, 60)}
+            boxes = [box for key, box in people.items() if key == 2 or number not in missed]
+            scores = [0.9 - 0.01 * number] * len(boxes)
+            if number in ghosts:
+                boxes, scores = [*boxes, person(270, 20, 50)], [*scores, 0.7]
+            tracks = {} if number in missed else {5 if number < 10 else 6: people[1]}
+            looked.append(looked_at(
+                number, labels_of(*people.values(), ids=list(people)), boxes, scores, name,
+                list(tracks), list(tracks.values()), 0.02 + 0.001 * number))
+        runs.append(folder_of(path / letter, looked, source=pictures, identities=True))
+    return runs
