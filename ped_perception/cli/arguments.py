@@ -20,6 +20,7 @@ import argparse
 
 from ped_perception.core.config import size_hw_from_text
 from ped_perception.core.errors import ConfigError
+import yaml
 
 
 def size(text: str) -> tuple[int, int]:
@@ -35,3 +36,24 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'{text!r} is not a positive number')
     return int(text)
+
+
+def parameter_from_text(text: str, separator: str) -> tuple[str, object]:
+    """
+    Read a parameter, its value as in a parameter file.
+
+    Args:
+        text: name, separator and value.
+        separator: ``'='`` or, as on ROS 2's command line, ``':='``.
+
+    Raises:
+        ConfigError: not of that form.
+    """
+    name, found, value = text.partition(separator)
+    if not (found and name):
+        raise ConfigError(f'A parameter is written NAME{separator}VALUE, not {text!r}.')
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f'The value of {text!r} is no YAML: '
+                          f'{" ".join(str(error).split())}') from error

@@ -18,30 +18,20 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ped_perception.backends import BackendConfig
 from ped_perception.cli.arguments import positive
-from ped_perception.core.perception import PerceptionConfig
+from ped_perception.cli.evaluate_settings import add_settings, perception_of, settings_of
 from ped_perception.evaluation.harvest import harvest
 from ped_perception.evaluation.harvest_files import HarvestConfig, IMAGES_NAME, LABELS_NAME
 from ped_perception.evaluation.selection import selection_from_text
 from ped_perception.sources import open_source
 from tqdm import tqdm
 
-Configs = Callable[[Sequence[str]], tuple[BackendConfig, PerceptionConfig]]
 
-
-def add_harvest(commands: Any, configs: Configs) -> None:
-    """
-    Add the command.
-
-    Args:
-        commands: subparsers of ``ped_evaluate``.
-        configs: reads ``NAME=VALUE`` settings.
-    """
+def add_harvest(commands: Any) -> None:
+    """Add the command to the subparsers of ``ped_evaluate``."""
     usual = HarvestConfig()
     parser = commands.add_parser(
         'harvest', help='pull pictures worth labelling out of a drive',
@@ -66,20 +56,20 @@ def add_harvest(commands: Any, configs: Configs) -> None:
                         help='image topic of a recording (default: all); may be repeated')
     parser.add_argument('--rate', type=float, default=0.0, metavar='HZ',
                         help='how fast the pictures of a folder were taken')
-    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE',
-                        help='parameter of the node, as score_threshold=0.5; may be repeated')
+    add_settings(parser)
     parser.add_argument('--quiet', action='store_true', help='print the summary only')
-    parser.set_defaults(run=lambda options: _run(options, configs))
+    parser.set_defaults(run=_run)
 
 
-def _run(options: argparse.Namespace, configs: Configs) -> int:
-    backend, config = configs(options.set)
+def _run(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
     selection = selection_from_text(options.frames)
     how = HarvestConfig(options.count, options.min_gap)
     with open_source(options.source, topics=options.topic, rate_hz=options.rate) as source, \
             tqdm(total=selection.last or source.frame_count, unit=' pictures',
                  disable=options.quiet, mininterval=0.5) as bar:
-        done = harvest(source, options.output, selection, backend, config, how, bar.update)
+        done = harvest(source, options.output, selection, settings.backend,
+                       perception_of(settings), how, bar.update)
     reasons = Counter(pick.reason for pick in done.picks)
     print(f'{options.output}: {len(done.picks)} of {done.looked_at} pictures, for '
           f'{", ".join(f"{reason} {count}" for reason, count in reasons.most_common())}; '

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 import sys
 
-from ped_perception.cli.arguments import positive
+from ped_perception.cli.arguments import parameter_from_text, positive
 from ped_perception.cli.replay_fleet import FleetWorkers
 from ped_perception.cli.replay_folder import replay_folder
 from ped_perception.cli.replay_workers import LocalWorkers, Workers
@@ -32,7 +32,6 @@ from ped_perception.ros.parameter_files import values_from_file
 from ped_perception.ros.settings import camera_names, settings_from_values
 from ped_perception.sources.bag_layout import is_bag_folder
 from tqdm import tqdm
-import yaml
 
 FAILED, INTERRUPTED = 1, 130
 _NODE = 'ped_detector'
@@ -103,14 +102,7 @@ def _values(options: argparse.Namespace) -> dict[str, object]:
         cameras = camera_names(values)
         values = {name: value for name, value in values.items()
                   if name != 'cameras' and name.partition('.')[0] not in cameras}
-    for text in options.parameter:
-        name, separator, value = text.partition(':=')
-        if not separator:
-            raise ConfigError(f'A parameter is written NAME:=VALUE, not {text!r}.')
-        try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f'The value of {text!r} is no YAML.') from error
+    values.update(parameter_from_text(text, ':=') for text in options.parameter)
     return values
 
 

@@ -18,24 +18,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+import re
 
-import numpy as np
 from ped_perception.core.errors import SourceError
 from ped_perception.core.types import Float64Array
-from ped_perception.evaluation.coco import labels_from_coco_file
-from ped_perception.evaluation.mot import (
-    ignore_regions_from_file,
-    Labels,
-    labels_from_mot_file,
-    NO_LABELS,
-)
+from ped_perception.evaluation.labels_topic import at_stamp
+from ped_perception.evaluation.mot import Labels, NO_LABELS
 from ped_perception.sources import SourceFrame
 
-# Beside a MOT file, what was left out of it.
-IGNORE_FILE = 'ignore_regions.txt'
+_DIGITS = re.compile(r'\d+')
+# Sources without recorded times begin at one second; no source has so many pictures.
+_FIRST_STAMP_NS = 10**9
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,63 +39,102 @@ class LabelledPictures:
     The labels of a source.
 
     Attributes:
-        form: 'mot' or 'coco'.
-        by_number: labels by the number of the picture, for videos.
-        by_name: labels by file name, for folders; empty when pictures are numbered.
-        image_ids: the labels' own numbers of pictures, by file name.
+        form: 'mot', 'coco', 'yolo', 'kitti' or 'topic'.
+        place: where they are, for messages.
         ignore_regions_r4: float64[R, 4], where people are not labelled.
+        has_identities: whether the same person has the same id in all pictures.
+        by_number: labels by the number of the picture, for MOT.
+        by_name: labels by the name of the picture, with or without its suffix.
+        by_stamp: labels by the stamp of the picture in nanoseconds, for a topic.
+        image_ids: the labels' own ids of pictures, by file name.
+        sizes_hw: height and width of the pictures that were labelled, by file name.
+        as_shares: whether boxes are fractions of the picture instead of pixels.
     """
 
     form: str
-    by_number: Mapping[int, Labels]
-    by_name: Mapping[str, Labels]
-    image_ids: Mapping[str, int]
+    place: str
     ignore_regions_r4: Float64Array
+    has_identities: bool = False
+    by_number: Mapping[int, Labels] = field(default_factory=dict)
+    by_name: Mapping[str, Labels] = field(default_factory=dict)
+    by_stamp: Mapping[int, Labels] = field(default_factory=dict)
+    image_ids: Mapping[str, int | str] = field(default_factory=dict)
+    sizes_hw: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    as_shares: bool = False
 
-    @property
-    def has_identities(self) -> bool:
-        """Tell whether the same person has the same id in all pictures."""
-        return self.form == 'mot'
-
-    def of(self, number: int, frame: SourceFrame) -> Labels | None:
+    def of(self, number: int, frame: SourceFrame, source_hw: tuple[int, int]) -> Labels | None:
         """
         Give the labels of a picture; None for one that nobody labelled.
 
         In a MOT file a picture without a row is one without people, as far as the file goes.
+
+        Args:
+            number: of the picture in its source, from 1.
+            frame: as the source gave it.
+            source_hw: height and width of the picture in pixels.
+
+        Raises:
+            SourceError: the labels are for a picture of another size, or it is not clear for
+                which picture they are.
         """
-        if self.by_name:
-            return self.by_name.get(frame.name)
-        if number > max(self.by_number, default=0):
+        if self.form == 'mot':
+            last = max(self.by_number, default=0)
+            return self.by_number.get(number, NO_LABELS) if number <= last else None
+        if self.form == 'topic':
+            return at_stamp(self.by_stamp, frame.stamp_ns)
+        key = self._key(number, frame)
+        if key is None:
             return None
-        return self.by_number.get(number, NO_LABELS)
+        labelled_hw = self.sizes_hw.get(key, source_hw)
+        if labelled_hw != source_hw:
+            raise SourceError(
+                f'The labels of {key} in {self.place} are for a picture of {labelled_hw[1]}x'
+                f'{labelled_hw[0]}, but this one has {source_hw[1]}x{source_hw[0]} pixels: it was '
+                f'scaled or turned. Give the pictures that were labelled.')
+        labels = self.by_name[key]
+        if self.as_shares:
+            height, width = source_hw
+            labels = replace(labels, boxes_n4=labels.boxes_n4 * [width, height, width, height])
+        return labels
 
     def image_id(self, number: int, frame: SourceFrame) -> int | str:
-        """Give what a picture is called in results: the labels' number, else its name."""
-        return self.image_ids.get(frame.name, frame.name or number)
+        """Give what a picture is called in results: the labels' id, else its name or number."""
+        key = self._key(number, frame)
+        return self.image_ids.get(key or '', frame.name or number)
 
+    def _key(self, number: int, frame: SourceFrame) -> str | None:
+        """Give the name under which a picture is labelled."""
+        if frame.name:
+            stem = Path(frame.name).stem
+            return next((name for name in (frame.name, stem) if name in self.by_name), None)
+        numbers = self.names_by_number()
+        return numbers.get(number, numbers.get(frame.stamp_ns))
 
-def read_labels(path: Path, ignore: Path | None = None) -> LabelledPictures:
-    """
-    Read labels: a COCO json, or a MOTChallenge text file.
+    def names_by_number(self) -> Mapping[int, str]:
+        """
+        Give the names by the last number in them, for pictures that are no files.
 
-    Args:
-        path: of the file; its suffix tells the format.
-        ignore: rectangles ``x,y,w,h`` without labels; None for ``ignore_regions.txt`` beside
-            the labels, where there is one.
+        Numbers count pictures from 1; where there is a 0, from 0. Those of a thousand million and
+        more are stamps in nanoseconds, as ``ped_evaluate harvest`` names pictures.
 
-    Raises:
-        SourceError: a file cannot be read or is not of the format, or is of none known.
-    """
-    beside = path.parent / IGNORE_FILE
-    regions = ignore if ignore is not None else beside if beside.is_file() else None
-    regions_r4 = np.zeros((0, 4)) if regions is None else ignore_regions_from_file(regions)
-    if path.suffix == '.txt':
-        return LabelledPictures('mot', labels_from_mot_file(path), {}, {}, regions_r4)
-    if path.suffix == '.json':
-        try:
-            by_name, image_ids = labels_from_coco_file(path)
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise SourceError(f'Labels {path} cannot be read: {error}.') from error
-        return LabelledPictures('coco', {}, by_name, image_ids, regions_r4)
-    raise SourceError(f'Labels {path} are of no known format: give a COCO .json or a '
-                      f'MOTChallenge .txt file.')
+        Raises:
+            SourceError: names have no number, or the same one.
+        """
+        if not self._numbers:
+            found: dict[int, str] = {}
+            for name in self.by_name:
+                digits = _DIGITS.findall(Path(name).stem)
+                number = int(digits[-1]) if digits else -1
+                if number < 0 or number in found:
+                    raise SourceError(
+                        f'The pictures of this source have no file names, so that labels are '
+                        f'found by the number in theirs; {name} in {self.place} has '
+                        f'{"none" if number < 0 else f"that of {found[number]}"}.')
+                found[number] = name
+            first = 0 if 0 in found else 1
+            self._numbers.update({
+                number if number >= _FIRST_STAMP_NS else number - first + 1: name
+                for number, name in found.items()})
+        return self._numbers
+
+    _numbers: dict[int, str] = field(default_factory=dict, init=False)

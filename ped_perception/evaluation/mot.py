@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Tracking metrics against MOTChallenge labels: MOTA, IDF1 and their parts.
+Tracking metrics against MOTChallenge labels: MOTA, IDF1, HOTA and their parts.
 
 The protocol is that of the MOTChallenge (Dendorfer et al., "MOTChallenge: A Benchmark for
 Single-Camera Multi-Target Tracking", 2020), with ignore regions added, picture by picture:
@@ -22,14 +22,14 @@ Single-Camera Multi-Target Tracking", 2020), with ignore regions added, picture 
 2. All labelled boxes that remain, counted and not counted (``conf`` 0), are matched with the
    tracked boxes: as many pairs of IoU >= 0.5 as possible, of those the ones that overlap most.
    A tracked box matched with an uncounted label is dropped, then the uncounted labels are.
-3. The rest goes to the metrics: a pair may match from IoU 0.5 on. Pictures that the tracker did
-   not get are not counted at all.
+3. The rest goes to the metrics: a pair may match from IoU 0.5 on (for HOTA see there). Pictures
+   that the tracker did not get are not counted at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import math
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,10 @@ from numpy.typing import NDArray
 from ped_perception.core.association import assigned, overlaps_from_boxes
 from ped_perception.core.errors import import_extra, SourceError
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array, read_only
+from ped_perception.evaluation.hota import Hota
 
 _MIN_OVERLAP = 0.5
+_COLUMNS_WITH_CLASS, _PEDESTRIAN, _UNCOUNTED_CLASSES = 9, 1, (2, 7, 8, 12)
 
 # name in the result: name in motmetrics
 _METRICS = {
@@ -62,22 +64,30 @@ class Labels:
         ids_n: int64[N], the same person has the same id in all pictures.
         boxes_n4: float64[N, 4], ``x1 y1 x2 y2`` in pixels.
         counted_n: bool[N]; the others may be found or not, without reward or punishment.
+        positions_n3: float64[N, 3], where they stand in the optical frame of the camera: x right,
+            y down, z forward, metres. NaN where that is not labelled; of some z alone is known.
+            Not given, nothing is.
     """
 
     ids_n: Int64Array
     boxes_n4: Float64Array
     counted_n: BoolArray
+    positions_n3: Float64Array = field(default_factory=lambda: np.zeros((0, 3)))
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""
         count = len(self.ids_n)
+        if not len(self.positions_n3):
+            object.__setattr__(self, 'positions_n3', np.full((count, 3), np.nan))
         for name, dtype, shape in (('ids_n', np.int64, (count,)),
                                    ('boxes_n4', np.float64, (count, 4)),
-                                   ('counted_n', np.bool_, (count,))):
+                                   ('counted_n', np.bool_, (count,)),
+                                   ('positions_n3', np.float64, (count, 3))):
             object.__setattr__(self, name, read_only(name, getattr(self, name), dtype, shape))
 
 
 NO_LABELS = Labels(np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0, np.bool_))
+NO_REGIONS: Float64Array = read_only('NO_REGIONS', np.zeros((0, 4)), np.float64, (0, 4))
 
 
 def labels_from_mot_file(path: Path) -> dict[int, Labels]:
@@ -85,7 +95,10 @@ def labels_from_mot_file(path: Path) -> dict[int, Labels]:
     Read labels in MOTChallenge form: ``frame,id,x,y,w,h,conf[,class,visibility]``.
 
     Args:
-        path: of ``gt.txt``; frames count from 1, ``conf`` 0 marks boxes that are not counted.
+        path: of ``gt.txt``; frames count from 1, ``conf`` 0 marks boxes that are not counted. With
+            nine columns, as from MOT16 on, the eighth is a class: pedestrians (1) count, people
+            on vehicles, standing ones, dummies and reflections (2, 7, 8, 12) do not, others are
+            left out. With ten columns, as in 2015, it is a coordinate of the world.
 
     Returns:
         labels by frame number; frames without labels are absent.
@@ -95,8 +108,11 @@ def labels_from_mot_file(path: Path) -> dict[int, Labels]:
     """
     rows_by_frame: dict[int, list[list[float]]] = {}
     for row in _rows_from_csv(path, 7):
-        rows_by_frame.setdefault(int(row[0]), []).append(row)
-    return {frame: _labels_from_rows(np.array([row[:7] for row in rows]))
+        rows = rows_by_frame.setdefault(int(row[0]), [])
+        kind = int(row[7]) if len(row) == _COLUMNS_WITH_CLASS and row[7] > 0 else _PEDESTRIAN
+        if kind in (_PEDESTRIAN, *_UNCOUNTED_CLASSES):
+            rows.append([*row[:6], row[6] if kind == _PEDESTRIAN else 0.0])
+    return {frame: _labels_from_rows(np.array(rows).reshape(-1, 7))
             for frame, rows in sorted(rows_by_frame.items())}
 
 
@@ -116,38 +132,38 @@ def ignore_regions_from_file(path: Path) -> Float64Array:
 
 class MotScore:
     """
-    Collects the pictures of one sequence and gives its metrics.
+    Collects the pictures of some sequences and gives their metrics.
 
     Args of :meth:`update` are plain arrays, so that any tracker can be scored.
     """
 
-    def __init__(self, ignore_regions_r4: Float64Array | None = None) -> None:
+    def __init__(self) -> None:
         """
-        Begin a sequence.
-
-        Args:
-            ignore_regions_r4: ``x1 y1 x2 y2`` in pixels, see the protocol of this module.
+        Begin with no picture.
 
         Raises:
             MissingExtraError: motmetrics is not installed.
         """
         self._motmetrics: Any = import_extra('motmetrics', 'evaluation')
         self._accumulator = self._motmetrics.MOTAccumulator(auto_id=True)
-        self._regions_r4 = np.zeros((0, 4)) if ignore_regions_r4 is None else ignore_regions_r4
+        self._hota = Hota()
 
-    def update(self, labels: Labels, ids_t: Int64Array,
-               boxes_t4: NDArray[np.floating]) -> None:
+    def update(self, labels: Labels, ids_t: Int64Array, boxes_t4: NDArray[np.floating],
+               regions_r4: Float64Array = NO_REGIONS) -> None:
         """
         Take in the next picture.
 
         Args:
-            labels: of the picture, :data:`NO_LABELS` when it has none.
+            labels: of the picture, :data:`NO_LABELS` when it has none. Ids of another sequence
+                differ, and those of tracks do.
             ids_t: int64[T] of the tracked people.
             boxes_t4: their boxes, ``x1 y1 x2 y2`` in pixels.
+            regions_r4: float64[R, 4], where people are not labelled, see the protocol of this
+                module.
         """
         boxes = np.asarray(boxes_t4, np.float64)
-        labelled_n = ~_centres_inside(labels.boxes_n4, self._regions_r4)
-        tracked_t = ~_centres_inside(boxes, self._regions_r4)
+        labelled_n = ~_centres_inside(labels.boxes_n4, regions_r4)
+        tracked_t = ~_centres_inside(boxes, regions_r4)
         overlap_nt = overlaps_from_boxes(labels.boxes_n4[labelled_n], boxes[tracked_t])
         counted_n = labels.counted_n[labelled_n]
         rows, columns = assigned(1 - overlap_nt, overlap_nt >= _MIN_OVERLAP)
@@ -156,8 +172,10 @@ class MotScore:
         overlap_nt = overlap_nt[counted_n][:, kept_t]
         # NaN tells motmetrics that a pair may never match.
         distance_nt = np.where(overlap_nt >= _MIN_OVERLAP, 1 - overlap_nt, np.nan)
-        self._accumulator.update(labels.ids_n[labelled_n][counted_n].tolist(),
-                                 np.asarray(ids_t)[tracked_t][kept_t].tolist(), distance_nt)
+        people_n = labels.ids_n[labelled_n][counted_n]
+        tracks_t = np.asarray(ids_t, np.int64)[tracked_t][kept_t]
+        self._accumulator.update(people_n.tolist(), tracks_t.tolist(), distance_nt)
+        self._hota.update(people_n, tracks_t, overlap_nt)
 
     def result(self) -> dict[str, float]:
         """
@@ -173,7 +191,7 @@ class MotScore:
         result = {name: float(values[key]) for name, key in _METRICS.items()}
         # motmetrics gives the mean distance, which is one minus the overlap here.
         result['mean_overlap'] = 1 - result['mean_overlap']
-        return result
+        return {**result, **self._hota.result()}
 
 
 def _rows_from_csv(path: Path, least: int) -> Iterable[list[float]]:

@@ -16,11 +16,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ped_perception.core.errors import ImageError, SourceError
 from ped_perception.core.types import Uint8Array
+from ped_perception.evaluation.recordings import parts_of
 from ped_perception.evaluation.results import ResultPicture, Results
 from ped_perception.sources import open_source, SourceFrame
 
@@ -41,13 +42,28 @@ def pictures_again(results: Results, wanted: Iterable[ResultPicture], source: st
     Raises:
         SourceError: the source is gone, cannot be read, or is another one by now.
     """
-    by_number = {picture.number: picture for picture in wanted}
-    if not by_number:
+    by_recording: dict[str, dict[int, ResultPicture]] = {}
+    for picture in wanted:
+        by_recording.setdefault(picture.recording, {})[picture.number] = picture
+    if not by_recording:
         return {}
     source = source or str(results.metrics.get('source', ''))
-    topic = results.metrics.get('topic', '')
     if source and not Path(source).exists():
         raise SourceError(f'The pictures are not at {source} any more.')
+    sources = {part.name: part.source for part in parts_of(source)}
+    topics = {row['name']: row['topic'] for row in results.metrics.get('recordings', ())}
+    images: dict[int | str, Uint8Array] = {}
+    for recording, by_number in by_recording.items():
+        if recording not in sources:
+            raise SourceError(f'{source} has no {recording or "single recording"} any more: it is '
+                              f'not what the run of {results.folder} looked at.')
+        topic = topics.get(recording, results.metrics.get('topic', ''))
+        images.update(_of_recording(results, sources[recording], topic, by_number))
+    return images
+
+
+def _of_recording(results: Results, source: str, topic: str,
+                  by_number: Mapping[int, ResultPicture]) -> dict[int | str, Uint8Array]:
     images: dict[int | str, Uint8Array] = {}
     with open_source(source, topics=[topic] if topic else []) as opened:
         for number, taken in enumerate(opened, 1):

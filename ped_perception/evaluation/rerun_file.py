@@ -38,9 +38,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ped_perception.core.errors import ConfigError, import_extra
-from ped_perception.core.types import Frame, Uint8Array
+from ped_perception.core.types import Uint8Array
+from ped_perception.evaluation.looking import Looked, Sight
 from ped_perception.evaluation.mot import NO_LABELS
-from ped_perception.evaluation.run import Looked
 from ped_perception.sources import CompressedPicture, SourceFrame
 
 _JPEG_QUALITY = 85
@@ -76,17 +76,19 @@ class RerunFile(AbstractContextManager['RerunFile']):
         except Exception as error:
             raise ConfigError(f'{file} cannot be written: {error}') from error
 
-    def take(self, taken: SourceFrame, frame: Frame, looked: Looked) -> None:
+    def take(self, taken: SourceFrame, sight: Sight, looked: Looked) -> None:
         """
         Write a picture and what was found in it.
 
         Args:
             taken: as the source gave it.
-            frame: decoded.
+            sight: the same, decoded.
             looked: what was found.
         """
+        frame = sight.source
         self._set_time(frame.stamp_ns)
-        name = re.sub(r'\W+', '_', frame.camera).strip('_') or 'camera'
+        # Of several recordings each is a camera of its own: their cameras may be of one name.
+        name = re.sub(r'\W+', '_', looked.recording or taken.camera).strip('_') or 'camera'
         self._stream.log(name, self._rerun.EncodedImage(
             contents=_jpeg(taken, frame.image_hw3), media_type='image/jpeg'))
         tracks = looked.tracks.confirmed()

@@ -168,7 +168,7 @@ class ApMatches:
     @staticmethod
     def of(score: DetectionScore) -> ApMatches:
         """Match what a score has taken in."""
-        evaluation = score.evaluated(by_height=False)
+        evaluation = score.evaluated(edges=())
         none_tn = np.zeros((len(evaluation.params.iouThrs), 0), np.bool_)
         people_p = np.zeros(len(evaluation.params.imgIds), np.int64)
         scores: list[Float64Array] = [np.zeros(0)]

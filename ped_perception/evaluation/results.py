@@ -20,7 +20,8 @@ The folder that a run leaves: what other tools can score, and what a comparison 
 ``predictions.json``   detections as COCO results, also those too unsure to be published
 ``labels.json``        the labels as a COCO annotation file; what is not counted (crowds, ignore
                        regions, the whole of a picture without labels) is ``iscrowd``
-``tracks.txt``         confirmed tracks in the pictures they were seen in, MOTChallenge
+``tracks.txt``         confirmed tracks in the pictures they were seen in, MOTChallenge; of
+                       several recordings ``tracks/NAME.txt`` each
 ``pictures.json``      every picture that was looked at
 ``metrics.json``       the figures, and the digests of the other files
 ``report.html``        all of it for a reader, by :mod:`.run_report`
@@ -29,10 +30,11 @@ The folder that a run leaves: what other tools can score, and what a comparison 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,9 @@ import numpy as np
 from ped_perception.core.errors import SourceError
 from ped_perception.core.types import Detections, Float64Array, Int64Array
 from ped_perception.evaluation.coco import PERSON, results_of
+from ped_perception.evaluation.looking import Looked
 from ped_perception.evaluation.mot import Labels, labels_from_mot_file, NO_LABELS
-from ped_perception.evaluation.run import Looked, Run
+from ped_perception.evaluation.run import Run
 
 # Of the files; a folder of another form is refused, not guessed at.
 FORM = 1
@@ -56,6 +59,7 @@ class ResultPicture:
     What a run found in one picture.
 
     Attributes:
+        recording: that it is of, '' for the only one.
         number: of the picture in its source, from 1.
         image_id: what it is called in the files.
         name: of its file, '' where it has none.
@@ -67,6 +71,7 @@ class ResultPicture:
         boxes_t4: float64[T, 4], ``x1 y1 x2 y2`` in pixels, of those tracks.
     """
 
+    recording: str
     number: int
     image_id: int | str
     name: str
@@ -80,7 +85,8 @@ class ResultPicture:
     @property
     def title(self) -> str:
         """What a reader finds it by."""
-        return self.name or f'picture {self.number}'
+        own = self.name or f'picture {self.number}'
+        return f'{self.recording}, {own}' if self.recording else own
 
     @property
     def scored_labels(self) -> Labels:
@@ -124,14 +130,12 @@ class Results:
                 or not any(picture.name for picture in self.pictures))
 
 
-def write_results(run: Run, regions_r4: Float64Array, metrics: Mapping[str, Any], folder: Path,
-                  ) -> None:
+def write_results(run: Run, metrics: Mapping[str, Any], folder: Path) -> None:
     """
     Write the folder of a run.
 
     Args:
         run: see there.
-        regions_r4: float64[R, 4], ``x1 y1 x2 y2``, ignored in all pictures.
         metrics: for ``metrics.json``, in types of JSON.
         folder: exists; files of an earlier run are overwritten.
 
@@ -141,13 +145,16 @@ def write_results(run: Run, regions_r4: Float64Array, metrics: Mapping[str, Any]
     contents = {
         PREDICTIONS: json.dumps([row for looked in run.looked
                                  for row in results_of(looked.detections, looked.image_id)]),
-        LABELS: json.dumps(_coco_from_run(run, regions_r4)),
-        PICTURES: json.dumps([_entry(looked) for looked in run.looked]),
-        TRACKS: ''.join(line for looked in run.looked for line in _mot_lines(looked))}
+        LABELS: json.dumps(_coco_from_run(run)),
+        PICTURES: json.dumps([_entry(looked) for looked in run.looked])}
+    for looked in run.looked:
+        name = _tracks_name(looked.recording)
+        contents[name] = contents.get(name, '') + _mot_lines(looked)
     # Interrupted from here on, the folder must not look whole.
     for name in (METRICS, REPORT):
         (folder / name).unlink(missing_ok=True)
     for name, text in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding='utf-8')
     files = {'form': FORM,
              'sha256': {name: _digest(text.encode()) for name, text in contents.items()}}
@@ -212,27 +219,26 @@ def _from_json(path: Path, payload: bytes, kind: type) -> Any:
 
 
 def _entry(looked: Looked) -> dict[str, Any]:
-    return {'image_id': looked.image_id, 'number': looked.number, 'name': looked.name,
-            'stamp_ns': looked.detections.stamp_ns, 'time_ms': round(looked.time_s * 1e3, 3),
-            'labelled': looked.labels is not None}
+    return {'image_id': looked.image_id, 'recording': looked.recording, 'number': looked.number,
+            'name': looked.name, 'stamp_ns': looked.detections.stamp_ns,
+            'time_ms': round(looked.time_s * 1e3, 3), 'labelled': looked.labels is not None}
 
 
-def _coco_from_run(run: Run, regions_r4: Float64Array) -> dict[str, Any]:
+def _coco_from_run(run: Run) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for looked in run.looked:
         height, width = looked.detections.source_hw
-        images.append({'id': looked.image_id, 'file_name': looked.name or f'{looked.number:06d}',
-                       'width': width, 'height': height})
-        labels, regions = looked.labels, regions_r4.tolist()
+        name = looked.name or f'{looked.number:06d}'
+        images.append({'id': looked.image_id, 'width': width, 'height': height, 'file_name':
+                       f'{looked.recording}/{name}' if looked.recording else name})
+        labels, regions = looked.labels, looked.regions_r4.tolist()
         if labels is None:
             # Tools that take every picture for labelled find nothing to count in it.
             labels, regions = NO_LABELS, [[0.0, 0.0, float(width), float(height)]]
-        rows = [(box, int(not counted), {'track_id': person}) for box, counted, person in zip(
-            labels.boxes_n4.tolist(), labels.counted_n.tolist(), labels.ids_n.tolist(),
-            strict=True)]
         for (x1, y1, x2, y2), crowd, more in (
-                *rows, *((box, 1, {'region': True}) for box in regions)):
+                *_people(labels, run.has_identities),
+                *((box, 1, {'region': True}) for box in regions)):
             annotations.append({
                 'id': len(annotations) + 1, 'image_id': looked.image_id, 'category_id': PERSON,
                 'bbox': [x1, y1, x2 - x1, y2 - y1], 'area': (x2 - x1) * (y2 - y1),
@@ -241,13 +247,29 @@ def _coco_from_run(run: Run, regions_r4: Float64Array) -> dict[str, Any]:
             'categories': [{'id': PERSON, 'name': 'person'}]}
 
 
-def _mot_lines(looked: Looked) -> list[str]:
+def _people(labels: Labels, has_identities: bool,
+            ) -> Iterator[tuple[list[float], int, dict[str, Any]]]:
+    """Give box, whether it is not counted, and what else is known, of everybody."""
+    for box, counted, identity, position_m in zip(
+            labels.boxes_n4.tolist(), labels.counted_n.tolist(), labels.ids_n.tolist(),
+            labels.positions_n3.tolist(), strict=True):
+        more: dict[str, Any] = {'track_id': identity} if has_identities else {}
+        if math.isfinite(position_m[2]):
+            more['position_m'] = [value if math.isfinite(value) else None for value in position_m]
+        yield box, int(not counted), more
+
+
+def _tracks_name(recording: str) -> str:
+    return f'tracks/{recording}.txt' if recording else TRACKS
+
+
+def _mot_lines(looked: Looked) -> str:
     tracks, lines = looked.tracks, []
     for row in np.flatnonzero(tracks.confirmed_t & ~tracks.predicted_t).tolist():
         x1, y1, x2, y2 = tracks.boxes_t4[row].tolist()
         lines.append(f'{looked.number},{tracks.ids_t[row]},{x1:.2f},{y1:.2f},{x2 - x1:.2f},'
                      f'{y2 - y1:.2f},{tracks.scores_t[row]:.4f},-1,-1,-1\n')
-    return lines
+    return ''.join(lines)
 
 
 def _pictures(folder: Path, payloads: Mapping[str, bytes]) -> tuple[ResultPicture, ...]:
@@ -256,18 +278,20 @@ def _pictures(folder: Path, payloads: Mapping[str, bytes]) -> tuple[ResultPictur
     annotations = _by_image(coco['annotations'])
     sizes_hw = {image['id']: (int(image['height']), int(image['width']))
                 for image in coco['images']}
-    tracks = labels_from_mot_file(folder / TRACKS)
+    entries = _from_json(folder / PICTURES, payloads[PICTURES], list)
+    tracks = {name: labels_from_mot_file(folder / _tracks_name(name))
+              for name in {entry['recording'] for entry in entries}}
     pictures = []
-    for entry in _from_json(folder / PICTURES, payloads[PICTURES], list):
+    for entry in entries:
         key = entry['image_id']
         found, labelled = predictions.get(key, []), annotations.get(key, [])
         people = [row for row in labelled if not row.get('region')]
         regions = [row for row in labelled if row.get('region')]
-        labels = Labels(np.array([row['track_id'] for row in people], np.int64), _boxes(people),
-                        np.array([not row['iscrowd'] for row in people], np.bool_))
-        seen = tracks.get(entry['number'], NO_LABELS)
+        labels = Labels(np.array([row.get('track_id', row['id']) for row in people], np.int64),
+                        _boxes(people), np.array([not row['iscrowd'] for row in people], np.bool_))
+        seen = tracks[entry['recording']].get(entry['number'], NO_LABELS)
         pictures.append(ResultPicture(
-            entry['number'], key, entry['name'], float(entry['time_ms']),
+            entry['recording'], entry['number'], key, entry['name'], float(entry['time_ms']),
             labels if entry['labelled'] else None, _boxes(regions),
             Detections('', entry['stamp_ns'], '', sizes_hw[key],
                        _boxes(found).astype(np.float32),

@@ -40,17 +40,17 @@ def track_lanes(results: Results) -> Lanes | None:
     places = (numbers if all(a < b for a, b in itertools.pairwise(numbers))
               else list(range(1, len(numbers) + 1)))
     of_people = 'tracking' in results.metrics
-    histories: dict[int, _History] = {}
+    histories: dict[tuple[str, int], _History] = {}
     for place, picture in zip(places, results.pictures, strict=True):
         for key, track in (_followed(picture) if of_people else
                            ((track, track) for track in picture.ids_t.tolist())):
-            histories.setdefault(key, []).append((place, track))
+            histories.setdefault((picture.recording, key), []).append((place, track))
     if not histories:
         return None
     following = dict(itertools.pairwise(places))
     longest = sorted(histories, key=lambda key: -len(histories[key]))[:_MOST]
     word = 'person' if of_people else 'track'
-    lanes = tuple(_lane(f'{word} {key}', histories[key], following)
+    lanes = tuple(_lane(f'{key[0]} {word} {key[1]}'.strip(), histories[key], following)
                   for key in sorted(longest, key=lambda key: histories[key][0]))
     left_out = len(histories) - len(longest)
     return Lanes(

@@ -17,15 +17,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+from ped_perception.core.camera import CameraModel
 from ped_perception.core.errors import ImageError
 from ped_perception.core.follow import Mounting, Seen
+from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.image_monitor import ImageMonitor
 from ped_perception.core.rotation import source_from_upright_boxes, upright_from_source
 from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
+from ped_perception.core.transforms import TransformBuffer
 from ped_perception.core.types import Detections, Frame, GroundReason, Tracks
 from ped_perception.core.views import HORIZON, region_from_numbers, specs_from_texts, ViewSpec
-from ped_perception.replay.surroundings import RecordedSurroundings
 from ped_perception.ros.camera_geometry import CameraGeometry
 from ped_perception.ros.camera_stats import CameraStats, Drop
 from ped_perception.ros.convert import camera_info_from_calibration
@@ -44,6 +47,35 @@ class Picture:
     upright: Frame
 
 
+class Surroundings(Protocol):
+    """What else is known where the pictures come from."""
+
+    @property
+    def buffer(self) -> TransformBuffer:
+        """Transforms up to now."""
+
+    def advance(self, log_ns: int) -> None:
+        """Take in what was written up to a time."""
+
+    def ego(self, stamp_ns: int) -> EgoMotion | None:
+        """Give the motion of the vehicle at a time, None where it is not known."""
+
+
+class NoSurroundings:
+    """Those of pictures that come with nothing else."""
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.buffer = TransformBuffer()
+
+    def advance(self, log_ns: int) -> None:
+        """Take in nothing."""
+
+    def ego(self, stamp_ns: int) -> EgoMotion | None:
+        """Know nothing."""
+        return None
+
+
 class ReplayedCamera:
     """
     One camera.
@@ -57,7 +89,7 @@ class ReplayedCamera:
         geometry: calibration and mounting.
     """
 
-    def __init__(self, name: str, settings: Settings, surroundings: RecordedSurroundings) -> None:
+    def __init__(self, name: str, settings: Settings, surroundings: Surroundings) -> None:
         """
         Prepare.
 
@@ -105,9 +137,9 @@ class ReplayedCamera:
             self.stats.dropped(Drop.BAD, str(error))
             return None
         upright = source
-        if self._turns:
+        if self.turns:
             upright = replace(source, image_hw3=upright_from_source(
-                source.image_hw3, self._turns))
+                source.image_hw3, self.turns))
         return Picture(source, upright)
 
     def watch(self, picture: Picture) -> None:
@@ -115,6 +147,10 @@ class ReplayedCamera:
         ego = self._surroundings.ego(picture.source.stamp_ns)
         self.image_problems = tuple(problem.value for problem in self._monitor.check(
             picture.source, moving=ego is not None and abs(ego.speed_m_s) > _WALKING_M_S))
+
+    def model(self, picture: Picture) -> CameraModel | GroundReason:
+        """Give the calibration of a picture whose mounting was asked for, or why not."""
+        return self.geometry.model(picture.upright)
 
     def mounting(self, frame: SourceFrame, picture: Picture) -> Mounting | GroundReason:
         """Give calibration and mounting for a picture, or why there is none."""
@@ -136,21 +172,25 @@ class ReplayedCamera:
 
     def found(self, picture: Picture, seen: Seen, score_threshold: float) -> Detections:
         """Give what the node publishes of a picture, in pixels of the camera."""
-        found = seen.detections.from_score(score_threshold)
-        if not self._turns:
-            return found
+        return self.detections(picture, seen.detections.from_score(score_threshold))
+
+    def detections(self, picture: Picture, detections: Detections) -> Detections:
+        """Give detections of the upright picture in pixels of the camera."""
+        if not self.turns:
+            return detections
         source_hw = picture.source.source_hw
-        return replace(found, source_hw=source_hw, boxes_n4=source_from_upright_boxes(
-            found.boxes_n4, source_hw, self._turns))
+        return replace(detections, source_hw=source_hw, boxes_n4=source_from_upright_boxes(
+            detections.boxes_n4, source_hw, self.turns))
 
     def tracks(self, picture: Picture, tracks: Tracks) -> Tracks:
         """Give tracks in pixels of the camera."""
-        if not self._turns:
+        if not self.turns:
             return tracks
         source_hw = picture.source.source_hw
         return replace(tracks, source_hw=source_hw, boxes_t4=source_from_upright_boxes(
-            tracks.boxes_t4, source_hw, self._turns))
+            tracks.boxes_t4, source_hw, self.turns))
 
     @property
-    def _turns(self) -> int:
+    def turns(self) -> int:
+        """By how many quarters pictures are turned clockwise to stand upright."""
         return self.config.rotation_deg // 90

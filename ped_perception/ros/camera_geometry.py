@@ -76,8 +76,8 @@ class CameraGeometry:
         """Take the newest calibration."""
         self._info = info
 
-    def mounting(self, frame: Frame) -> Mounting | GroundReason:
-        """Give calibration and mounting for an upright picture, or why there is none."""
+    def model(self, frame: Frame) -> CameraModel | GroundReason:
+        """Give the calibration for an upright picture, or why there is none."""
         info = self._info
         if info is None:
             self.problem = 'no CameraInfo has come'
@@ -91,6 +91,13 @@ class CameraGeometry:
                             f'{model.size_hw[0]}, they have {frame.source_hw[1]}x'
                             f'{frame.source_hw[0]}')
             return GroundReason.NO_CALIBRATION
+        return model
+
+    def mounting(self, frame: Frame) -> Mounting | GroundReason:
+        """Give calibration and mounting for an upright picture, or why there is none."""
+        model = self.model(frame)
+        if isinstance(model, GroundReason):
+            return model
         try:
             base_from_camera_44 = self._fixed_44 if self._fixed_44 is not None else (
                 self._buffer.lookup(self._base_frame, frame.frame_id, frame.stamp_ns,

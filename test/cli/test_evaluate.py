@@ -88,7 +88,7 @@ def test_a_folder_with_coco_labels(tmp_path, capsys):
      'a misspelt parameter'),
     (['VIDEO', '--labels', 'GT', '--set', 'tracker.forget_s=-3'], 'between', 'out of its range'),
     (['VIDEO', '--labels', 'GT', '--set', 'tracker.forget_s'], 'NAME=VALUE', 'no value'),
-    (['VIDEO', '--labels', 'GT', '--set', 'views=[whole'], 'no value', 'a value that is none'),
+    (['VIDEO', '--labels', 'GT', '--set', 'views=[whole'], 'no YAML', 'a value that is none'),
     (['VIDEO', '--labels', 'GT', '--frames', '1-3', '--set', 'model=nobody'], 'nobody',
      'no such model'),
     (['VIDEO', '--labels', 'GT', '--frames', '400-401'], 'labelled', 'pictures without labels'),

@@ -25,7 +25,7 @@ import numpy as np
 from ped_perception.core.errors import SourceError
 from ped_perception.core.types import Detections
 from ped_perception.evaluation.coco import PERSON, results_of
-from ped_perception.evaluation.labelled import read_labels
+from ped_perception.evaluation.reading_labels import read_labels
 import pytest
 
 pytest.importorskip('pycocotools')
@@ -111,9 +111,9 @@ def test_ignored_regions_count_neither_way():
     from ped_perception.evaluation.detection import DetectionScore
     from ped_perception.evaluation.mot import NO_LABELS
     regions = np.array([[0, 0, 200, 200.0]])
-    score = DetectionScore(regions)
+    score = DetectionScore()
     score.update(NO_LABELS, Detections('c', 0, '', SIZE_HW, np.array([[5, 5, 40, 90]], np.float32),
-                                       np.array([0.9], np.float32)))
+                                       np.array([0.9], np.float32)), regions)
     result = score.result()
     assert (result['people'], result['ap50']) == (0, None)
 
@@ -148,6 +148,7 @@ def test_bad_labels_are_named(tmp_path, text, says, why):
 
 
 def test_labels_of_an_unknown_format_are_refused(tmp_path):
+    (tmp_path / 'labels.xml').write_text('<annotation/>')
     with pytest.raises(SourceError, match='no known format'):
         read_labels(tmp_path / 'labels.xml')
 

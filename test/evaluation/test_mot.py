@@ -36,10 +36,11 @@ def labels(*people, uncounted=()):
 
 def score(pictures, regions=None):
     """Score pictures of (labels, tracked (id, box) pairs)."""
-    scorer = mot.MotScore(None if regions is None else np.array(regions, float))
+    scorer = mot.MotScore()
     for truth, tracked in pictures:
         scorer.update(truth, np.array([key for key, _ in tracked], np.int64),
-                      np.array([box for _, box in tracked], float).reshape(-1, 4))
+                      np.array([box for _, box in tracked], float).reshape(-1, 4),
+                      mot.NO_REGIONS if regions is None else np.array(regions, float))
     return scorer.result()
 
 

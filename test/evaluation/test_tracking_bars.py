@@ -17,14 +17,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from ped_perception.backends import BackendConfig
+from ped_perception.cli.evaluate_camera import EvaluatedCamera, no_calibrations
 from ped_perception.core.follow import Follower
 from ped_perception.core.perception import PerceptionConfig
 from ped_perception.core.types import Frame
-from ped_perception.evaluation.labelled import read_labels
-from ped_perception.evaluation.run import above, compared, Looked, Run, run_over, tracking_of
+from ped_perception.evaluation.looking import Recording
+from ped_perception.evaluation.metrics import compared, tracking_of
+from ped_perception.evaluation.reading_labels import read_labels
+from ped_perception.evaluation.run import Run, run_over
 from ped_perception.evaluation.selection import selected, Selection, selection_from_text
+from ped_perception.replay.camera import NoSurroundings
+from ped_perception.ros.settings import settings_from_values
 from ped_perception.sources import open_source
 import pytest
 
@@ -41,44 +48,44 @@ def street(shared_data):
     labels = read_labels(folder / 'gt' / 'gt.txt')
     assert len(labels.ignore_regions_r4) > 0
     selection = selection_from_text('1-219')
+    camera = EvaluatedCamera('camera', settings_from_values({}), NoSurroundings(),
+                             no_calibrations)
     with open_source(folder / 'vtest.avi') as source:
-        run = run_over(source, selection, labels, BackendConfig(), CONFIG, lambda: None)
+        run = run_over([Recording('', source, labels, camera)], 2, selection, BackendConfig(),
+                       CONFIG)
         images = {number: taken.frame().image_hw3 for number, taken in selected(source, selection)}
-    return run, labels, images
+    return run, images
 
 
 def followed(street, numbers):
     """Follow the detections of some of the pictures again."""
-    run, labels, images = street
+    run, images = street
     follower = Follower(CONFIG.tracker, CONFIG.ground, CONFIG.ground_filter)
     again = Run(run.info)
     for looked in run.looked:
         if looked.number in numbers:
             frame = Frame('camera', looked.detections.stamp_ns, '', images[looked.number])
-            detections = above(looked.detections, CONFIG.tracker.low_score)
-            again.looked.append(Looked(
-                looked.number, looked.image_id, looked.labels, looked.detections,
-                follower.step(frame, detections).tracks, 0.0))
-    return again, tracking_of(again, labels)
+            detections = looked.detections.from_score(CONFIG.tracker.low_score)
+            again.looked.append(replace(looked, tracks=follower.step(frame, detections).tracks))
+    return again, tracking_of(again)
 
 
 def test_the_street_at_full_rate(street):
-    run, labels, _ = street
-    result = tracking_of(run, labels)
+    result = tracking_of(street[0])
     assert result['idf1'] >= 0.80
     assert result['mota'] >= 0.70
 
 
 @pytest.mark.parametrize('selection', ['1-219:2', '2-219:2'])
 def test_half_the_rate_loses_little(street, selection):
-    full = tracking_of(street[0], street[1])['idf1']
+    full = tracking_of(street[0])['idf1']
     _, half = followed(street, selection_from_text(selection))
     assert half['idf1'] > full - 0.05
 
 
 def test_irregular_drops_lose_little(street):
     """One pattern decides little, as a single exchange of ids costs points: the mean of some."""
-    full = tracking_of(street[0], street[1])['idf1']
+    full = tracking_of(street[0])['idf1']
     found = []
     for seed in range(6):
         random = np.random.default_rng(seed)
@@ -91,8 +98,7 @@ def test_irregular_drops_lose_little(street):
 def test_other_trackers_do_no_better_on_the_same_detections(street):
     pytest.importorskip('norfair')
     pytest.importorskip('supervision')
-    run, labels, _ = street
-    rows = compared(run, labels, CONFIG, 10.0)
+    rows = compared(street[0], CONFIG)
     assert set(rows) == {'ped_perception', 'supervision ByteTrack', 'norfair'}
     ours = rows.pop('ped_perception')
     for name, other in rows.items():

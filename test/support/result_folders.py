@@ -16,20 +16,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Detections, Tracks
-from ped_perception.evaluation.labelled import LabelledPictures
-from ped_perception.evaluation.mot import Labels
+from ped_perception.evaluation.looking import Looked
+from ped_perception.evaluation.metrics import metrics_of
+from ped_perception.evaluation.mot import Labels, NO_REGIONS
 from ped_perception.evaluation.results import read_results, write_results
-from ped_perception.evaluation.run import Looked, metrics_of, Run
+from ped_perception.evaluation.run import Run
 
 # Not square, so that exchanged axes show.
 SIZE_HW = (240, 320)
-NO_REGIONS = np.zeros((0, 4))
 
 
 def person(x, y=60.0, height=100.0):
@@ -66,12 +67,12 @@ def folder_of(path: Path, looked, *, source='', regions_r4=NO_REGIONS, identitie
     """Write the folder of a run, and read it again."""
     path.mkdir(exist_ok=True)
     run = Run(BackendInfo('openvino', 'nanodet_g', 'fp32', (384, 640), 2, 256, 'CPU'),
-              list(looked))
-    labels = LabelledPictures('mot' if identities else 'coco', {}, {}, {}, regions_r4)
-    write_results(run, regions_r4, {
+              [replace(one, regions_r4=regions_r4) for one in looked],
+              has_identities=identities)
+    write_results(run, {
         'source': str(source), 'labels': 'labels', 'frames': 'all', 'drop': 0.0, 'seed': 0,
         'topic': '', 'parameters': {'score_threshold': threshold},
-        **metrics_of(run, labels), **metrics}, path)
+        **metrics_of(run), **metrics}, path)
     return read_results(path)
 
 
