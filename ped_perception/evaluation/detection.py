@@ -70,8 +70,8 @@ class DetectionScore:
             labels: of it.
             detections: in it.
             regions_r4: float64[R, 4], where people are not labelled.
-            depths_n: float64[N], how far away each detection is in metres, NaN for not known;
-                None for none.
+            depths_n: float64[N], how far away each detection is in metres, NaN for somewhere;
+                None where that is not known.
         """
         boxes_n4 = detections.boxes_n4.astype(np.float64)
         scores_n = detections.scores_n.astype(np.float64)
@@ -81,10 +81,10 @@ class DetectionScore:
         boxes = np.concatenate([labels.boxes_n4, regions_r4])
         counted = np.append(labels.counted_n, np.zeros(len(regions_r4), np.bool_))
         label_depths = np.append(labels.positions_n3[:, 2], np.full(len(regions_r4), np.nan))
+        self._has_distances |= bool(np.isfinite(label_depths).any())
+        self._has_depths &= depths_n is not None
         if depths_n is None:
             depths_n = np.full(len(boxes_n4), np.nan)
-        self._has_distances |= bool(np.isfinite(label_depths).any())
-        self._has_depths &= bool(np.isfinite(depths_n).any()) or not len(depths_n)
         for box, counts, depth_m in zip(boxes.tolist(), counted.tolist(), label_depths.tolist(),
                                         strict=True):
             self._annotations.append({

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
 from ped_perception.core.camera import CameraModel
 from ped_perception.core.follow import Mounting
 from ped_perception.core.ground_motion import EgoMotion
@@ -110,8 +109,8 @@ class Looked:
         name: of its file, '' where it has none.
         recording: that it is of, '' for the only one.
         regions_r4: float64[R, 4], ``x1 y1 x2 y2``, where people are not labelled.
-        depths_n: float64[N], how far away each detection is in metres by its height, NaN where
-            there is no calibration.
+        depths_n: float64[N], how far away each detection is in metres by its height; None
+            without a calibration.
         placed: where people are and where they were placed, None where that is not known.
     """
 
@@ -124,5 +123,5 @@ class Looked:
     name: str = ''
     recording: str = ''
     regions_r4: Float64Array = field(default_factory=lambda: NO_REGIONS)
-    depths_n: Float64Array = field(default_factory=lambda: np.zeros(0))
+    depths_n: Float64Array | None = None
     placed: Placed | None = None

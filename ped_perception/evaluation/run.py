@@ -142,7 +142,7 @@ def _look(recording: Recording, number: int, taken: SourceFrame, sight: Sight,
                          sight.mounting, sight.ego)
     time_s = time.perf_counter() - begin_s
     labels = recording.labels.of(number, taken, sight.source.source_hw)
-    depths_n = np.full(len(detections), np.nan) if sight.model is None else depths_of(
+    depths_n = None if sight.model is None else depths_of(
         detections, sight.model, config.ground.person_height_m)
     looked = Looked(
         number, recording.image_id(number, taken), labels,

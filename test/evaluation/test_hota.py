@@ -81,7 +81,7 @@ def random_street(seed):
     (2, (0.31078623066171696, 0.43365712443135906, 0.2231469704304822)),
 ])
 def test_figures_are_those_of_trackeval(seed, expected):
-    """TrackEval 1.3.0, ``metrics.HOTA().eval_sequence`` on the same arrays, gave these."""
+    """Hold them against ``metrics.HOTA().eval_sequence`` of TrackEval 1.3.0 on these arrays."""
     score = Hota()
     for picture in random_street(seed):
         score.update(*picture)

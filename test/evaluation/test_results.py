@@ -98,7 +98,7 @@ def without_parameters(folder):
     (lambda folder: (folder / METRICS).write_text('{}'), 'form', 'from an old version'),
     (changed(PICTURES, lambda text: text.replace('"number"', '"nr"')), 'cannot be read',
      'a key is missing'),
-    (changed(LABELS, lambda text: text.replace('"track_id"', '"who"')), 'cannot be read',
+    (changed(LABELS, lambda text: text.replace('"iscrowd"', '"who"')), 'cannot be read',
      'labels of another kind'),
     (changed(PICTURES, lambda text: '5'), PICTURES, 'not a list'),
     (without_parameters, 'score_threshold', 'nobody knows what was published')])
