@@ -47,7 +47,7 @@ from ped_perception.core.types import Candidates, Uint8Array, View
 from ped_perception.core.views import write_view
 from ped_perception.engine.flavors import Library
 from ped_perception.engine.gpu import Gpu
-from ped_perception.engine.listening import make_log
+from ped_perception.engine.listening import make_log, start
 from ped_perception.engine.manifest import LoadedPlan, Recipe
 
 MIB = 1 << 20
@@ -118,7 +118,7 @@ class TensorRtBackend:
             self._held.take(name, self._drv.Event(flags.BLOCKING_SYNC | flags.DISABLE_TIMING))
 
     def _load(self, loaded: LoadedPlan, library: Library, max_batch: int) -> None:
-        runtime = self._held.take('runtime', library.trt.Runtime(self._log))
+        runtime = self._held.take('runtime', start(library.trt.Runtime, self._log))
         engine = runtime.deserialize_cuda_engine(loaded.data)
         if engine is None:
             raise self._refusal('TensorRT does not take the plan')

@@ -34,7 +34,7 @@ from typing import Any
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.files import write_whole
 from ped_perception.engine.flavors import dla_problem, Library
-from ped_perception.engine.listening import make_log, make_monitor, Progress
+from ped_perception.engine.listening import make_log, make_monitor, Progress, start
 from ped_perception.engine.manifest import Memory, Recipe, Tensor
 
 INPUT = 'images'
@@ -77,11 +77,12 @@ def build_plan(library: Library, graph: Path, recipe: Recipe, *,
 
     Raises:
         ModelError: the parser or the builder refuses; with their messages and node names.
+        BackendError: TensorRT does not start on this machine.
         KeyboardInterrupt: the user interrupted the builder.
     """
     trt = library.trt
     log = make_log(trt)
-    builder = trt.Builder(log)
+    builder = start(trt.Builder, log)
     network = _parse(library, builder, graph, log)
     layers = _check_precision(graph, recipe.precision, _network_layers(network))
     config = _configure(library, builder, network, recipe)
@@ -194,7 +195,7 @@ def _check_precision(graph: Path, precision: str, layers: Counter[str]) -> dict[
 
 def _engine_layers(trt: Any, log: Any, data: bytes) -> dict[str, int] | None:
     """Count the layers of the plan itself; None where they are fused beyond recognition."""
-    engine = trt.Runtime(log).deserialize_cuda_engine(data)
+    engine = start(trt.Runtime, log).deserialize_cuda_engine(data)
     if engine is None:
         raise ModelError(f'The plan was built and cannot be loaded: {"; ".join(log.errors)}')
     text = engine.create_engine_inspector().get_engine_information(

@@ -28,9 +28,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import importlib
 import importlib.util
+import re
 from typing import Any
 
-from ped_perception.core.errors import EngineMismatchError, import_extra, ModelError
+from ped_perception.core.errors import (
+    EngineMismatchError,
+    import_extra,
+    MissingExtraError,
+    ModelError,
+)
 from ped_perception.engine.gpu import Gpu
 
 AUTO = 'auto'
@@ -47,6 +53,8 @@ class Flavor:
         extra: of this package, which brings it.
         has_targets: it builds for other GPUs than that of the machine.
         has_timing_cache: measurements of kernels can be kept for the next build.
+        oldest: version that has all that is used here.
+        note: for whom it is not installed.
     """
 
     name: str
@@ -54,12 +62,17 @@ class Flavor:
     extra: str
     has_targets: bool
     has_timing_cache: bool
+    oldest: tuple[int, int]
+    note: str = ''
 
 
 FLAVORS = {flavor.name: flavor for flavor in (
-    Flavor('tensorrt', ('tensorrt',), 'tensorrt', False, True),
+    Flavor('tensorrt', ('tensorrt',), 'tensorrt', False, True, (10, 1),
+           'On a Jetson it comes with JetPack instead: sudo apt install python3-libnvinfer, and a '
+           'virtual environment must see the packages of the system.'),
     # The bindings alone, without the package around them, are enough to build.
-    Flavor('tensorrt_rtx', ('tensorrt_rtx', 'tensorrt_rtx_bindings'), 'rtx', True, False))}
+    Flavor('tensorrt_rtx', ('tensorrt_rtx', 'tensorrt_rtx_bindings'), 'rtx', True, False,
+           (1, 0)))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +96,7 @@ def load_library(name: str = AUTO) -> Library:
     Import a flavour; 'auto' takes TensorRT where it is installed, else TensorRT-RTX.
 
     Raises:
-        ModelError: there is no such flavour.
+        ModelError: there is no such flavour, or it is too old.
         MissingExtraError: it is not installed.
     """
     if name == AUTO:
@@ -93,7 +106,22 @@ def load_library(name: str = AUTO) -> Library:
         raise ModelError(f'There is no flavor {name!r} of TensorRT; choose one of: {AUTO}, '
                          f'{", ".join(FLAVORS)}.')
     flavor = FLAVORS[name]
-    return Library(flavor, import_extra(_installed(flavor) or flavor.modules[0], flavor.extra))
+    try:
+        library = Library(flavor, import_extra(_installed(flavor) or flavor.modules[0],
+                                               flavor.extra))
+    except MissingExtraError as error:
+        raise MissingExtraError(f'{error} {flavor.note}'.rstrip()) from error
+    _check_version(library)
+    return library
+
+
+def _check_version(library: Library) -> None:
+    """Refuse a version in whose API something is missing, before that is met in the middle."""
+    numbers = re.match(r'(\d+)\.(\d+)', library.version)
+    if numbers is not None and (int(numbers[1]), int(numbers[2])) < library.flavor.oldest:
+        oldest = '.'.join(map(str, library.flavor.oldest))
+        raise ModelError(f'{library} is too old: {oldest} or newer is needed. On a Jetson it '
+                         'comes with JetPack: 6.1 has 10.3.')
 
 
 def _installed(flavor: Flavor) -> str | None:

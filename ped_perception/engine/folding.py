@@ -66,6 +66,45 @@ def fold(model: onnx.ModelProto, arrays: Arrays, one: Shapes, two: Shapes) -> No
     model.graph.node.extend(nodes)
 
 
+def fold_channel_counts(model: onnx.ModelProto, arrays: Arrays, one: Shapes,
+                        two: Shapes) -> bool:
+    """
+    Replace the channel counts that a network reads from its own shapes, and what follows of them.
+
+    torch.onnx writes chunk(2, dim=1) in that way: half of Shape[1]. The inference of ONNX does
+    not divide, so behind it nothing is known, not even what could be folded otherwise.
+
+    Args:
+        model: its nodes; changed.
+        arrays: its constants; changed.
+        one: shapes at one size, as far as they are known.
+        two: shapes at another size and batch.
+
+    Returns:
+        Whether something changed, so that more shapes may be known now.
+    """
+    shaped = {node.output[0]: node.input[0] for node in model.graph.node
+              if node.op_type == 'Shape' and not node.attribute}
+    kept = []
+    for node in model.graph.node:
+        index = arrays.get(node.input[1]) if node.op_type == 'Gather' else None
+        source = shaped.get(node.input[0], '') if index is not None else ''
+        counts = [known[source].shape[1] if source in known and len(known[source].shape) == 4
+                  else None for known in (one, two)]
+        if (index is None or index.reshape(-1).tolist() != [1] or counts[0] != counts[1]
+                or not isinstance(counts[0], int)):
+            kept.append(node)
+            continue
+        arrays[node.output[0]] = np.full(index.shape, counts[0], np.int64)
+    if len(kept) == len(model.graph.node):
+        return False
+    nodes = onnx.GraphProto(node=kept).node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    fold(model, arrays, {}, {})
+    return True
+
+
 def _results(node: onnx.NodeProto, model: onnx.ModelProto, values: Mapping[str, NDArray[Any]],
              shapes: Shapes) -> list[NDArray[Any]] | None:
     """Compute a node's outputs; None if they depend on the image, or nobody can."""

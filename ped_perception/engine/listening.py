@@ -20,6 +20,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ped_perception.core.errors import BackendError
+
 Progress = Callable[[float, str], object]
 
 
@@ -55,6 +57,28 @@ def make_log(trt: Any, keep: int | None = None) -> Any:
                 self.infos.append(message)
 
     return Log()
+
+
+def start(kind: Callable[[Any], Any], log: Any) -> Any:
+    """
+    Make a Builder or a Runtime.
+
+    Args:
+        kind: the class.
+        log: of :func:`make_log`.
+
+    Raises:
+        BackendError: CUDA does not come up; TensorRT's bindings then raise a TypeError that says
+            nothing, and the reason is logged, by some versions as a warning.
+    """
+    try:
+        return kind(log)
+    except TypeError as error:
+        said = '; '.join([*log.errors, *log.warnings]) or str(error)
+        raise BackendError(
+            f'TensorRT does not start: {said}. Most often the driver is older than the CUDA that '
+            'this TensorRT needs: compare with nvidia-smi, on a Jetson with its JetPack.'
+            ) from error
 
 
 def make_monitor(trt: Any, progress: Progress) -> Any:

@@ -26,7 +26,7 @@ from onnx import compose, numpy_helper, TensorProto, version_converter
 from ped_perception.core.errors import ModelError
 from ped_perception.engine import shapes
 from ped_perception.engine.cut import ChannelCut, Saving
-from ped_perception.engine.folding import fold
+from ped_perception.engine.folding import fold, fold_channel_counts
 from ped_perception.engine.graph import GraphBuilder, Precision, tensor_info, TensorInfo
 from ped_perception.engine.precision import to_half
 from ped_perception.engine.structure import (
@@ -40,6 +40,7 @@ from ped_perception.engine.structure import (
 
 MIN_OPSET = 17
 PREFIX = 'trunk/'
+ANY_SIZE_HW = (640, 640)        # to look at networks whose size is free
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -280,16 +281,26 @@ class Trunk:
                              f'channel {highest} cannot be cut out of it.')
 
     def _complete_outputs(self) -> None:
-        """Infer what the file leaves open of its outputs' shapes, where its size is known."""
-        if self._size_hw is None:
-            return
-        known = shapes.infer(self._model, self._arrays, self._image, self._image.exported_batch,
-                             self._size_hw, strict=False)
+        """Infer what the file leaves open of its outputs' shapes, as far as its size is known."""
+        one, two = self._seen_shapes()
+        while fold_channel_counts(self._model, self._arrays, one, two):
+            one, two = self._seen_shapes()
         for value in self._model.graph.output:
-            dims, info = value.type.tensor_type.shape.dim, known.get(value.name)
-            for dim, size in zip(dims, info.shape if info else (), strict=False):
-                if not dim.HasField('dim_value') and isinstance(size, int):
+            first, second = (known[value.name].shape if value.name in known else ()
+                             for known in (one, two))
+            dims = value.type.tensor_type.shape.dim
+            for dim, size, other in zip(dims, first, second, strict=False):
+                if not dim.HasField('dim_value') and isinstance(size, int) and (
+                        self._size_hw is not None or size == other):
                     dim.dim_value = size
+
+    def _seen_shapes(self) -> tuple[shapes.Shapes, shapes.Shapes]:
+        """Shapes at the size in the file, or at any, and at another size and batch."""
+        batch, (height, width) = self._image.exported_batch, self._size_hw or ANY_SIZE_HW
+        return (shapes.infer(self._model, self._arrays, self._image, batch, (height, width),
+                             strict=False),
+                shapes.infer(self._model, self._arrays, self._image, batch + 1,
+                             (height + 128, width + 256), strict=False))
 
     def _cut(self, output: str, axis: int, channels: Sequence[int],
              trace: bool = False) -> ChannelCut:

@@ -234,6 +234,16 @@ def test_no_gpu_is_said(machine, monkeypatch):
         machine.load()
 
 
+def test_a_tensorrt_that_does_not_start_leaves_nothing_behind(machine, monkeypatch):
+    def runtime(log):
+        raise TypeError('pybind11::init(): factory function returned nullptr')
+
+    monkeypatch.setattr(machine.trt, 'Runtime', runtime)
+    with pytest.raises(BackendError, match=r'does not start.*driver is older'):
+        machine.load()
+    machine.check_empty()
+
+
 @pytest.mark.parametrize('module', ['tensorrt', 'pycuda.driver'])
 def test_a_missing_package_names_its_extra(machine, monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)

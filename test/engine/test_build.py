@@ -18,12 +18,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 import hashlib
+import sys
 from types import SimpleNamespace
 
 from fake_tensorrt import FakeTensorRt, PLAN
 import numpy as np
 import onnx
-from ped_perception.core.errors import EngineMismatchError, MissingExtraError, ModelError
+from ped_perception.core.errors import (
+    BackendError,
+    EngineMismatchError,
+    MissingExtraError,
+    ModelError,
+)
 from ped_perception.engine import flavors
 from ped_perception.engine.build import build_plan, memory_from_log
 from ped_perception.engine.flavors import (
@@ -215,6 +221,16 @@ def test_what_parser_and_builder_say_is_in_the_error(fake, library, graphs):
         build_plan(library, graphs['fp16'], recipe)
 
 
+def test_a_driver_that_is_too_old_is_said(fake, library, graphs, monkeypatch):
+    def builder(log):
+        log.log(fake.ILogger.Severity.WARNING, 'CUDA initialization failure with error: 35')
+        raise TypeError('pybind11::init(): factory function returned nullptr')
+
+    monkeypatch.setattr(fake, 'Builder', builder)
+    with pytest.raises(BackendError, match=r'does not start: CUDA init.* 35\. Most .* driver'):
+        build_plan(library, graphs['fp16'], recipe_for(library, graphs['fp16']))
+
+
 @pytest.mark.parametrize(('changes', 'words'), [
     ({'dla_core': 2}, '0 to 1'),
     ({'dla_core': 0, 'batches': Batches(1, 4, 8)}, 'one batch size only'),
@@ -294,7 +310,24 @@ def test_the_flavour_installed_is_found(monkeypatch):
         load_library('tensorrt_11')
 
 
+@pytest.mark.parametrize(('module', 'version', 'is_new_enough'), [
+    ('tensorrt', '8.6.2', False),       # JetPack 6.0
+    ('tensorrt', '10.0.1', False),      # without device_memory_size_v2
+    ('tensorrt', '10.1.0', True), ('tensorrt', '11.4.1', True),
+    ('tensorrt_rtx', '1.7.1.116', True)])
+def test_an_old_version_is_refused_before_something_is_missing(
+        monkeypatch, module, version, is_new_enough):
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(__version__=version))
+    monkeypatch.setattr(flavors, '_installed', lambda flavor: module)
+    if is_new_enough:
+        assert load_library(module).version == version
+        return
+    with pytest.raises(ModelError, match=f'tensorrt {version} is too old: 10.1 or newer'):
+        load_library(module)
+
+
 def test_no_flavour_at_all_names_the_extra(monkeypatch):
     monkeypatch.setattr(flavors, '_installed', lambda flavor: None)
-    with pytest.raises(MissingExtraError, match=r'ped_perception\[tensorrt\]'):
+    with pytest.raises(MissingExtraError,
+                       match=r'ped_perception\[tensorrt\].* On a Jetson it comes with JetPack'):
         load_library()

@@ -91,16 +91,19 @@ def ultralytics_by_hand(outputs, class_index):
     return importing.best_first(candidates, SPEC.top_k)
 
 
-@pytest.mark.parametrize(('class_index', 'classes'), [(0, 80), (3, 80), (79, 80), (0, 1)])
-def test_ultralytics_decodes_as_by_hand(tmp_path, class_index, classes):
-    path = tiny_families.ultralytics(tmp_path / 'u.onnx', classes)
+@pytest.mark.parametrize(('class_index', 'classes', 'chunks', 'why'), [
+    (0, 80, False, 'the first class'), (3, 80, False, 'one in between'),
+    (79, 80, False, 'the last class'), (0, 1, False, 'only pedestrians: nothing to cut'),
+    (3, 80, True, 'channels halved by Shape and Div; no shape of the output in the file')])
+def test_ultralytics_decodes_as_by_hand(tmp_path, class_index, classes, chunks, why):
+    path = tiny_families.ultralytics(tmp_path / 'u.onnx', classes, chunks=chunks)
     spec = replace(SPEC, class_index=class_index, class_count=classes, channel_order='rgb')
     assert detect_family(Trunk.load(path))[0] == 'ultralytics'
     boxes, scores = typed(path, 'ultralytics', spec)
     for image, outputs in enumerate(raw_outputs(path, spec)):
         wanted, chances = ultralytics_by_hand(outputs, class_index)
-        np.testing.assert_allclose(scores[image], chances, atol=1e-6)
-        np.testing.assert_allclose(boxes[image], wanted, atol=1e-3)
+        np.testing.assert_allclose(scores[image], chances, atol=1e-6, err_msg=why)
+        np.testing.assert_allclose(boxes[image], wanted, atol=1e-3, err_msg=why)
 
 
 def test_end_to_end_keeps_the_rows_of_the_wanted_class_and_silences_the_others(tmp_path):

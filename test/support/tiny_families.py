@@ -74,6 +74,16 @@ class Net:
         """Concatenate."""
         return self.node('Concat', *sources, axis=axis)
 
+    def halves(self, source):
+        """Chunk the channels in two, as torch.onnx does since 1.13: by half of Shape[1]."""
+        one = self.constant([1], np.int64)
+        count = self.node('Gather', self.node('Shape', source), one, axis=0)
+        half = self.node('Div', self.node('Add', count, one), self.constant([2], np.int64))
+        middle, end = (self.node('Mul', half, self.constant([index], np.int64))
+                       for index in (1, 2))
+        return [self.node('Slice', source, start, stop, one)
+                for start, stop in ((self.constant([0], np.int64), middle), (middle, end))]
+
     def turn(self, source):
         """Swap the last two of three axes."""
         return self.node('Transpose', source, perm=[0, 2, 1])
@@ -127,12 +137,12 @@ def yolox(path, classes=80, kind='table', sigmoid=True, size_hw=(64, 96), batch=
 
 
 def yolox_with_computed_grids(path, classes=80):
-    """YOLOX decoded, of any size: its grids follow from the shapes of its heads."""
+    """YOLOX decoded, of any size: its grids follow from shapes that the file does not state."""
     net = Net(None, 'N')
-    levels = []
+    levels, image = [], net.halves(net.conv(6, 1))[1]
     for stride in STRIDES:
-        head = net.concat(net.conv(4, stride), net.node('Sigmoid', net.conv(1 + classes, stride)),
-                          axis=1)
+        chances = net.node('Sigmoid', net.conv(1 + classes, stride, image))
+        head = net.concat(net.conv(4, stride, image), chances, axis=1)
         shape = net.node('Shape', head)
         sizes = net.cut(shape, 2, 4, 0)
         axes = []
@@ -146,7 +156,7 @@ def yolox_with_computed_grids(path, classes=80):
         target = net.concat(net.cut(shape, 0, 2, 0), net.constant([-1], np.int64), axis=0)
         table = net.turn(net.node('Reshape', head, target))
         levels.append(_yolox_boxes(net, table, points, net.constant(float(stride))))
-    return net.save(path, {'output': (net.concat(*levels, axis=1), ('N', None, 5 + classes))})
+    return net.save(path, {'output': (net.concat(*levels, axis=1), None)})
 
 
 def _yolox_boxes(net, table, points, step):
@@ -156,9 +166,14 @@ def _yolox_boxes(net, table, points, step):
                       net.cut(table, 4, 1 << 60, 2), axis=2)
 
 
-def _ultralytics(net, classes):
+def _ultralytics(net, classes, chunks=False):
     """Decode corners in cells, both [1,2,A]; strides [1,1,A]; probabilities [1,C,A]."""
-    flat = [net.reshape(net.concat(net.conv(64, stride), net.conv(classes, stride), axis=1),
+    image, inputs = 'data', 3
+    if chunks:
+        left, right = net.halves(net.conv(8, 1))
+        image, inputs = net.concat(*net.halves(net.node('Add', left, right)), right, axis=1), 8
+    flat = [net.reshape(net.concat(net.conv(64, stride, image, inputs),
+                                   net.conv(classes, stride, image, inputs), axis=1),
                         1, 64 + classes, -1) for stride in STRIDES]
     bins, logits = net.node('Split', net.concat(*flat, axis=2),
                             net.constant([64, classes], np.int64), outputs=2, axis=1)
@@ -174,14 +189,14 @@ def _ultralytics(net, classes):
     return first, last, net.constant(steps[None]), net.node('Sigmoid', logits)
 
 
-def ultralytics(path, classes=80, size_hw=(64, 96)):
-    """YOLOv8 and its successors: [1,4+C,A]."""
+def ultralytics(path, classes=80, size_hw=(64, 96), chunks=False):
+    """YOLOv8 and its successors: [1,4+C,A]; chunks: as plain torch.onnx writes its C2f."""
     net = Net(size_hw)
-    first, last, step, chances = _ultralytics(net, classes)
+    first, last, step, chances = _ultralytics(net, classes, chunks)
     centre = net.node('Div', net.node('Add', first, last), net.constant(2.0))
     boxes = net.node('Mul', net.concat(centre, net.node('Sub', last, first), axis=1), step)
     return net.save(path, {'output0': (net.concat(boxes, chances, axis=1),
-                                       (1, 4 + classes, None))})
+                                       None if chunks else (1, 4 + classes, None))})
 
 
 def end_to_end(path, classes=80, count=50, size_hw=(64, 96)):
