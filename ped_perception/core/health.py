@@ -27,6 +27,9 @@ import math
 
 from ped_perception.core.config import param
 
+# States in which a node waits to be told what to do.
+_RESTING = ('unconfigured', 'inactive')
+
 
 class Health(enum.IntEnum):
     """States, from the best to the worst."""
@@ -53,8 +56,8 @@ class HealthConfig:
         unit='s', minimum=0.0, maximum=10.0)
     stale_result_s: float = param(
         0.5, 'A camera is BLIND when the newest picture that was looked at came longer ago, '
-        'or more than twice its period where that is longer.', unit='s', minimum=0.01,
-        maximum=60.0, dynamic=True)
+        'or more than twice its period, or that of target_rate_hz, where one is longer.',
+        unit='s', minimum=0.01, maximum=60.0, dynamic=True)
     bad_share: float = param(
         0.1, 'A camera is DEGRADED when this share of its newest 32 pictures could not be used.',
         minimum=0.0, maximum=1.0, dynamic=True)
@@ -80,9 +83,12 @@ class CameraFacts:
         since_received_s: since a picture came, whether usable or not; infinite for never.
         since_looked_at_s: since the arrival of the newest picture that was looked at, with its
             result published; infinite for never.
+        look_period_s: between two pictures that are to be looked at, 0 for all that come.
         bad_share: share of the newest pictures that could not be used.
         last_problem: what was wrong with the last of these.
+        problem: what is wrong with the newest picture, empty where nothing is.
         image_problems: what the image monitor says, in words.
+        rivals: which publishers share its topic, empty where there is one.
         latency_s: 95th percentile of stamp to published detections, NaN where there is none.
         silence: why no pictures come, as far as it was found out.
         active: its pictures are asked for; False while nobody subscribes to its results.
@@ -91,9 +97,12 @@ class CameraFacts:
     period_s: float
     since_received_s: float
     since_looked_at_s: float
+    look_period_s: float = 0.0
     bad_share: float = 0.0
     last_problem: str = ''
+    problem: str = ''
     image_problems: tuple[str, ...] = ()
+    rivals: str = ''
     latency_s: float = math.nan
     silence: str = ''
     active: bool = True
@@ -106,13 +115,15 @@ class NodeFacts:
 
     Attributes:
         state: of the lifecycle, 'active' or another.
+        refused: why it did not get into the next state, empty where it was not asked to.
         enabled: False when switched off by ``~/enable``.
-        dead: why the inference thread ended, empty while it runs.
+        dead: which thread ended and why, empty while all run.
         lost: why the inference counts as lost, empty when it does not.
         failing: what the inference says while it fails, empty when it does not.
     """
 
     state: str = 'active'
+    refused: str = ''
     enabled: bool = True
     dead: str = ''
     lost: str = ''
@@ -145,8 +156,13 @@ def camera_health(facts: CameraFacts, config: HealthConfig) -> tuple[Health, str
     if facts.since_received_s > silent_s:
         reason = f'no picture for {facts.since_received_s:.2f} s'
         return Health.BLIND, f'{reason}: {facts.silence}' if facts.silence else reason
-    if facts.active and facts.since_looked_at_s > max(config.stale_result_s, silent_s):
-        problem = facts.last_problem or 'the inference is busy with others or fails'
+    if not facts.active:
+        # What was wrong when somebody last asked is not known to be wrong now.
+        return Health.OK, ''
+    stale_s = max(config.stale_result_s, silent_s,
+                  2 * facts.look_period_s + config.blind_margin_s)
+    if facts.since_looked_at_s > stale_s:
+        problem = facts.problem or 'the inference is busy with others or fails'
         when = ('yet' if math.isinf(facts.since_looked_at_s)
                 else f'for {facts.since_looked_at_s:.2f} s')
         return Health.BLIND, f'pictures come, but none could be looked at {when}: {problem}'
@@ -155,8 +171,10 @@ def camera_health(facts: CameraFacts, config: HealthConfig) -> tuple[Health, str
     if facts.bad_share >= config.bad_share > 0:
         return Health.DEGRADED, (f'{facts.bad_share:.0%} of the pictures could not be used; the '
                                  f'last: {facts.last_problem}')
-    # Written so that NaN is fine: an idle camera has no latency.
-    if facts.active and facts.latency_s > config.latency_warn_s:
+    if facts.rivals:
+        return Health.DEGRADED, f'pictures of several cameras may be mixed: {facts.rivals}'
+    # Written so that NaN is fine: before the first result there is no latency.
+    if facts.latency_s > config.latency_warn_s:
         return Health.DEGRADED, (f'detections come {facts.latency_s * 1e3:.0f} ms after their '
                                  f'pictures, more than {config.latency_warn_s * 1e3:.0f} ms')
     return Health.OK, ''
@@ -194,11 +212,16 @@ def node_health(node: NodeFacts, cameras: Mapping[str, CameraFacts],
 
 def _of_node(node: NodeFacts) -> tuple[Health, str]:
     if node.dead:
-        return Health.FAILED, f'the inference thread ended: {node.dead}'
+        return Health.FAILED, node.dead
     if node.lost:
         return Health.FAILED, node.lost
     if node.state != 'active':
-        return Health.BLIND, f'the node is {node.state}; activate it'
+        told = f'the node is {node.state}'
+        if node.refused:
+            told += f': {node.refused}'
+        elif node.state in _RESTING:
+            told += '; activate it'
+        return Health.BLIND, told
     if not node.enabled:
         return Health.BLIND, 'switched off by ~/enable'
     if node.failing:

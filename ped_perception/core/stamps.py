@@ -114,12 +114,25 @@ class StampGuard:
         return StampVerdict.FINE
 
 
-def stamp_problem(verdict: StampVerdict, stamp_ns: int, now_ns: int, config: AgeConfig) -> str:
-    """Say what is wrong with a stamp, and what to do about it; empty for a fine one."""
+def stamp_problem(verdict: StampVerdict, stamp_ns: int, now_ns: int, config: AgeConfig, *,
+                  clock_stands: bool = False) -> str:
+    """
+    Say what is wrong with a stamp, and what to do about it; empty for a fine one.
+
+    Args:
+        verdict: about the picture.
+        stamp_ns: of the picture, ROS time.
+        now_ns: ROS time.
+        config: limits.
+        clock_stands: ROS time has not gone on since the picture before.
+    """
     age_s = (now_ns - stamp_ns) * NS
     if verdict is StampVerdict.FUTURE and now_ns == 0:
         return ('use_sim_time is set, but no time has come on /clock: start the simulator or the '
                 'bag with its clock, or set use_sim_time to false')
+    if verdict is StampVerdict.FUTURE and clock_stands:
+        return (f'the stamp is {-age_s:.3f} s in the future, and /clock does not go on: is the '
+                f'simulator or the recording paused?')
     if verdict in (StampVerdict.TOO_OLD, StampVerdict.FUTURE) and abs(age_s) > _OTHER_BASE_S:
         return (f'the stamps are in another time base: {stamp_ns * NS:.3f} s, while it is '
                 f'{now_ns * NS:.3f} s here. A recording needs use_sim_time and its clock, a '

@@ -85,7 +85,7 @@ class ReplayedCamera:
         config: its parameters.
         stats: counts; its steady clock is the time of writing.
         image_problems: what the monitor said of the newest picture, in words.
-        silence: always empty: a recording does not tell why nothing came.
+        silence, rivals: always empty: a recording does not tell who published.
         geometry: calibration and mounting.
     """
 
@@ -103,7 +103,7 @@ class ReplayedCamera:
         self._surroundings = surroundings
         self._guard, self._monitor = StampGuard(), ImageMonitor(settings.image_monitor)
         self._calibration: Calibration | None = None
-        self.stats, self.silence = CameraStats(), ''
+        self.stats, self.silence, self.rivals = CameraStats(), '', ''
         self.image_problems: tuple[str, ...] = ()
         self.geometry = CameraGeometry(
             self.config, surroundings.buffer, settings.node.base_frame,

@@ -19,12 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ped_perception.core.errors import ConfigError
 from ped_perception.ros.config import CameraConfig
 from ped_perception.ros.qos import image_subscription_qos, matching_qos
 from ped_perception.ros.silence import SilenceFacts
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.qos import qos_policy_name_from_kind, QoSProfile
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 _TYPES = {'raw': Image, 'compressed': CompressedImage}
@@ -52,16 +56,19 @@ class CameraInput:
             config: topics and transport.
             on_message: called with the camera's name and each picture.
             on_info: called with each CameraInfo.
+
+        Raises:
+            ConfigError: a topic has an impossible name.
         """
         self._node = node
         self._camera = camera
         self._on_message = on_message
         self._on_info = on_info
         raw_topic = config.image_topic or f'{camera}/image_raw'
-        self._topics = {'raw': node.resolve_topic_name(raw_topic),
-                        'compressed': node.resolve_topic_name(f'{raw_topic}/compressed')}
-        self._info_topic = node.resolve_topic_name(
-            config.info_topic or _beside(raw_topic, 'camera_info'))
+        self._topics = {'raw': self._resolved(raw_topic, 'image_topic'),
+                        'compressed': self._resolved(f'{raw_topic}/compressed', 'image_topic')}
+        self._info_topic = self._resolved(
+            config.info_topic or _beside(raw_topic, 'camera_info'), 'info_topic')
         self._choice = config.transport
         self._subscription: Any = None
         self._qos = image_subscription_qos()
@@ -83,6 +90,13 @@ class CameraInput:
         if self._info is None or info_qos != self._info_qos:
             self._subscribe_info(info_qos)
 
+    def publishers(self) -> list[str]:
+        """Name the node of each publisher of the pictures that are subscribed to."""
+        if not self.transport:
+            return []
+        return [_name(info) for info in
+                self._node.get_publishers_info_by_topic(self._topics[self.transport])]
+
     def facts(self) -> SilenceFacts:
         """Say what can be known about why no picture comes."""
         seen = dict(self._node.get_topic_names_and_types())
@@ -95,7 +109,7 @@ class CameraInput:
                          for topic in [self._topics[transport]] for kind in seen.get(topic, [])
                          if kind != _TYPE_NAMES[transport] and self._node.count_publishers(topic)},
             publishers=tuple(dict.fromkeys(
-                f'{info.node_namespace.rstrip("/")}/{info.node_name}' for topic in asked
+                _name(info) for topic in asked
                 for info in self._node.get_publishers_info_by_topic(topic))),
             incompatible=self.incompatible,
             image_topics=tuple(sorted(
@@ -113,6 +127,13 @@ class CameraInput:
     @property
     def _asked(self) -> tuple[str, ...]:
         return ('raw', 'compressed') if self._choice == 'auto' else (self._choice,)
+
+    def _resolved(self, topic: str, parameter: str) -> str:
+        try:
+            return self._node.resolve_topic_name(topic)
+        except (RCLError, NameValidationException) as error:
+            raise ConfigError(f'Parameter {self._camera}.{parameter} gives the topic {topic!r}, '
+                              f'which is no name of a topic: {error}') from error
 
     def _published(self) -> str:
         """Name the transport to take: the one taken already while it is published."""
@@ -132,6 +153,9 @@ class CameraInput:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
         self.transport, self._qos, self.incompatible = transport, qos, ''
+        self._node.get_logger().info(
+            f'Camera {self._camera}: listening to {self._topics[transport]}, '
+            f'{qos.reliability.name.lower()}, {qos.durability.name.lower()}')
         self._subscription = self._node.create_subscription(
             _TYPES[transport], self._topics[transport],
             lambda message: self._on_message(self._camera, message), qos,
@@ -147,6 +171,10 @@ class CameraInput:
     def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
         # follow() subscribes anew with the publishers' QoS; until then, this is the reason.
         self.incompatible = qos_policy_name_from_kind(event.last_policy_kind)
+
+
+def _name(info: TopicEndpointInfo) -> str:
+    return f'{info.node_namespace.rstrip("/")}/{info.node_name}'
 
 
 def _beside(topic: str, name: str) -> str:

@@ -50,8 +50,9 @@ class Drop(enum.Enum):
     """The inference failed."""
 
 
-# The picture itself is to blame.
-_UNUSABLE = frozenset({Drop.TOO_OLD, Drop.FUTURE, Drop.REPEATED, Drop.DISORDERED, Drop.BAD})
+# Nothing is known of what the picture shows, though it was to be looked at.
+_UNUSABLE = frozenset({Drop.TOO_OLD, Drop.FUTURE, Drop.REPEATED, Drop.DISORDERED, Drop.BAD,
+                       Drop.INFERENCE})
 
 
 class CameraStats:
@@ -112,6 +113,9 @@ class CameraStats:
         self.rate.add(now_s)
         self.latency_ms.add(latency_s * 1e3)
         self._usable.append(True)
+        if all(self._usable):
+            # Whatever it was, it is over.
+            self.last_problem = ''
         self._latencies_s.append(latency_s)
         self.recent_latency_s = sorted(self._latencies_s)[int(0.95 * len(self._latencies_s))]
         self.looked_at_s = received_s
@@ -127,6 +131,12 @@ class CameraStats:
         """Median time between the newest pictures that came in, NaN before the second."""
         intervals_s = list(self._intervals_s)
         return statistics.median(intervals_s) if intervals_s else math.nan
+
+    @property
+    def problem(self) -> str:
+        """What was wrong with the newest picture, empty where nothing was."""
+        usable = list(self._usable)
+        return self.last_problem if usable and not usable[-1] else ''
 
     @property
     def bad_share(self) -> float:

@@ -24,34 +24,27 @@ arithmetic is in ``core``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 import functools
 import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from ped_perception.backends import open_backend
 from ped_perception.core.errors import ConfigError, PedPerceptionError
 from ped_perception.core.health import CameraFacts, NodeFacts
-from ped_perception.core.image_monitor import ImageMonitor
 from ped_perception.core.pipeline import Backend
-from ped_perception.core.schedule import RateLimit
-from ped_perception.core.stamps import StampGuard
-from ped_perception.engine.ensure import Watch
-from ped_perception.engine.golden import run_golden, shipped_expectation
 from ped_perception.ros import diagnostics
-from ped_perception.ros.camera_geometry import CameraGeometry
-from ped_perception.ros.camera_input import CameraInput
-from ped_perception.ros.camera_output import CameraOutput
-from ped_perception.ros.camera_stats import CameraStats, Drop
+from ped_perception.ros.camera_stats import Drop
+from ped_perception.ros.cameras import make_cameras
 from ped_perception.ros.ground_output import GroundOutput
 from ped_perception.ros.health import HealthReporter
-from ped_perception.ros.lookout import Camera, Lookout
+from ped_perception.ros.inputs import Inputs
+from ped_perception.ros.lookout import Lookout
+from ped_perception.ros.network import check_network, open_network
 from ped_perception.ros.params import refusal
+from ped_perception.ros.pictures import Camera
 from ped_perception.ros.qos import results_qos
 from ped_perception.ros.running import ManagedNode, run_node
 from ped_perception.ros.settings import read_settings
-from ped_perception.ros.silence import silence_reason
 from ped_perception.ros.surroundings import Surroundings
 from ped_perception.ros.worker import Arrival, explain, Worker
 from rcl_interfaces.msg import SetParametersResult
@@ -64,8 +57,9 @@ from std_srvs.srv import SetBool
 # How often the inputs look for publishers, and how often silence is looked into.
 FOLLOW_PERIOD_S = 0.5
 
-# A reason for silence that stays is logged again after this time.
-SILENCE_LOG_PERIOD_S = 30.0
+# What is told while the node is on its way into a state.
+_ON_THE_WAY = {'inactive': 'loading the network', 'active': 'testing the network',
+               'unconfigured': 'cleaning up', 'finalized': 'shutting down'}
 
 
 class DetectorNode(ManagedNode):
@@ -86,14 +80,15 @@ class DetectorNode(ManagedNode):
         self.autostart = self._settings.node.autostart
         self.add_on_set_parameters_callback(self._on_parameters)
         self._state = 'unconfigured'
+        self._refused = ''
         self._enabled = True
         self._death = ''
         self._worker: Worker | None = None
         self._lookout: Lookout | None = None
         self._cameras: dict[str, Camera] = {}
-        self._inputs: dict[str, CameraInput] = {}
+        self._inputs: Inputs | None = None
         self._timers: list[Any] = []
-        self._silence_logged: dict[str, tuple[str, float]] = {}
+        self._reported: dict[str, int] = {}
         self._meter = diagnostics.ProcessMeter()
         self.create_service(SetBool, '~/enable', self._on_enable)
         # What was seen before the clock was set belongs to another time.
@@ -103,7 +98,8 @@ class DetectorNode(ManagedNode):
                 min_backward=Duration(seconds=-self._settings.age.jump_back_s)),
             post_callback=self._on_time_jump)
         self._health = HealthReporter(
-            self, self._settings.health, self._facts, self._health_values)
+            self, self._settings.health, self._facts, self._health_values,
+            functools.partial(self._on_death, 'health'))
 
     def destroy_node(self) -> None:
         """Stop telling of health and destroy the node."""
@@ -146,31 +142,31 @@ class DetectorNode(ManagedNode):
     def _transition(self, what: str, action: Callable[[], None], state: str,
                     undo: Callable[[], None]) -> TransitionCallbackReturn:
         # rclpy swallows exceptions of transitions without a word.
+        before, self._state, self._refused = self._state, _ON_THE_WAY[state], ''
         try:
             action()
         except Exception as error:  # noqa: BLE001
-            self.get_logger().error(f'Cannot {what}: {explain(error)}')
+            self._refused = f'cannot {what}: {explain(error)}'
+            self.get_logger().error(f'The node {self._refused}')
             undo()
+            self._state = before
             return TransitionCallbackReturn.FAILURE
         self._state = state
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        config, names = self._settings.node, self._settings.node.cameras
-        if not names or len(set(names)) != len(names):
-            raise ConfigError(f'Parameter cameras must name each camera once, not {names}.')
-        slots = self._settings.slots()
+        config, slots = self._settings.node, self._settings.slots()
         self._surroundings = Surroundings(self, config)
         self._ground = GroundOutput(
             self, config.base_frame, self._settings.ground.ground_z_m,
             lambda: self._settings.output)
-        self._cameras = {name: self._make_camera(name) for name in names}
+        self._cameras = make_cameras(self, lambda: self._settings, self._surroundings.buffer)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', results_qos())
         self._lookout = Lookout(
             self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,
             self._ground, functools.partial(self._open_network, slots),
             self.get_clock(), self.get_logger())
-        self._worker = Worker(self._lookout, self._on_worker_death)
+        self._worker = Worker(self._lookout, functools.partial(self._on_death, 'inference'))
         self._worker.start()
         info = self._lookout.info
         assert info is not None
@@ -179,33 +175,31 @@ class DetectorNode(ManagedNode):
             f'{info.device}, up to {info.max_batch} views at once')
 
     def _open_network(self, slots: int, may_build: bool) -> Backend:
-        """Open the network, in the inference thread; say when that takes minutes."""
-        log = self.get_logger()
-        backend = self._settings.backend
-        return open_backend(
-            replace(backend, allow_build=backend.allow_build and may_build), slots,
-            Watch(building=lambda plan: log.warning(
-                f'Building {plan.name} for this GPU, which takes minutes. Build it beforehand '
-                f'with: ped_engine build {backend.model}'),
-                waiting=lambda: log.warning('Another process builds the plan; waiting for it')))
+        """Open the network, in the inference thread."""
+        backend = open_network(self._settings.backend, slots, may_build=may_build,
+                               logger=self.get_logger())
+        if self._state == 'active':
+            # After failures: what failed once must show that it finds people again.
+            try:
+                self._check_network(backend)
+            except Exception:
+                backend.close()
+                raise
+        return backend
 
-    def _make_camera(self, name: str) -> Camera:
-        config, settings = self._settings.cameras[name], self._settings
-        return Camera(
-            name, config, CameraStats(),
-            CameraOutput(self, name, lambda: self._settings.node.annotated_quality),
-            CameraGeometry(config, self._surroundings.buffer, settings.node.base_frame,
-                           settings.node.tf_tolerance_s, settings.horizon,
-                           settings.ground.ground_z_m),
-            StampGuard(), ImageMonitor(settings.image_monitor), RateLimit())
+    def _check_network(self, backend: Backend) -> None:
+        check_network(self._settings.node.self_test, self._settings.backend.model, backend,
+                      self.get_logger())
 
     def _activate(self) -> None:
-        self._test_network()
+        backend = self._lookout.backend if self._lookout is not None else None
+        if self._worker is None or backend is None:
+            raise PedPerceptionError('The network is not loaded; clean up and configure again.')
+        self._worker.call(functools.partial(self._check_network, backend))
         self._surroundings.listen(to_transforms=any(
             camera.geometry.needs_transforms for camera in self._cameras.values()))
         if self._enabled:
             self._open_inputs()
-        self._activated_s = time.monotonic()
         self._reported = {name: camera.stats.processed for name, camera in self._cameras.items()}
         # Not the node's clock: a player that waits for subscribers has not begun /clock, and the
         # subscriptions must not wait for it in turn.
@@ -216,39 +210,15 @@ class DetectorNode(ManagedNode):
                               clock=steady)]
 
     def _open_inputs(self) -> None:
-        self._inputs = {
-            name: CameraInput(self, name, camera.config, self._on_image, camera.geometry.take)
-            for name, camera in self._cameras.items()}
+        self._inputs = Inputs(self, self._cameras, self._on_image)
 
     def _close_inputs(self) -> None:
-        for camera_input in self._inputs.values():
-            camera_input.close()
-        self._inputs = {}
+        if self._inputs is not None:
+            self._inputs.close()
+            self._inputs = None
         if self._worker is not None:
-            self._worker.slots.clear()
-
-    def _test_network(self) -> None:
-        """
-        Look for known pedestrians with the network as it was loaded.
-
-        Raises:
-            PedPerceptionError: they are not found, or must be known and are not.
-        """
-        mode, worker, lookout = self._settings.node.self_test, self._worker, self._lookout
-        if mode == 'skip' or worker is None or lookout is None or lookout.info is None:
-            return
-        model, network_hw = self._settings.backend.model, lookout.info.network_hw
-        if mode == 'known' and shipped_expectation(model, network_hw) is None:
-            self.get_logger().warning(
-                f'No self-test: what {model} must find at {network_hw[1]}x{network_hw[0]} is not '
-                f'shipped. Verify it once with: ped_engine verify {model}')
-            return
-        backend = lookout.backend
-        if backend is None:
-            raise PedPerceptionError('The network is not loaded; clean up and configure again.')
-        report = worker.call(lambda: run_golden(backend, model))
-        report.refuse()
-        self.get_logger().info(f'Self-test passed: {report}')
+            for camera in self._worker.slots.clear():
+                self._cameras[camera].stats.dropped(Drop.IDLE)
 
     def _stop_looking(self) -> None:
         for timer in self._timers:
@@ -294,10 +264,13 @@ class DetectorNode(ManagedNode):
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response,
                    ) -> SetBool.Response:
         """Answer ``~/enable``: stop listening to cameras, or begin again."""
-        if request.data != self._enabled:
-            self._enabled = request.data
-            if self._state == 'active':
-                (self._open_inputs if self._enabled else self._close_inputs)()
+        if request.data != self._enabled and self._state == 'active':
+            try:
+                (self._open_inputs if request.data else self._close_inputs)()
+            except ConfigError as error:
+                response.success, response.message = False, str(error)
+                return response
+        self._enabled = request.data
         response.success = True
         response.message = ('looking' if self._enabled and self._state == 'active' else
                             f'enabled, but the node is {self._state}' if self._enabled else
@@ -329,75 +302,44 @@ class DetectorNode(ManagedNode):
         return SetParametersResult(successful=True)
 
     def _follow(self) -> None:
-        """Follow publishers, and find out why a camera is silent."""
-        now_s = time.monotonic()
-        for name, camera_input in self._inputs.items():
-            camera_input.follow()
-            camera = self._cameras[name]
-            silent_s = now_s - max(camera.stats.received_s, self._activated_s)
-            if silent_s < self._settings.health.silence_report_s:
-                camera.silence = ''
-                continue
-            camera.silence = silence_reason(camera_input.facts())
-            logged, when_s = self._silence_logged.get(name, ('', 0.0))
-            if camera.silence != logged or now_s - when_s > SILENCE_LOG_PERIOD_S:
-                self._silence_logged[name] = (camera.silence, now_s)
-                self.get_logger().warning(
-                    f'No picture of camera {name} for {silent_s:.0f} s: {camera.silence}')
+        if self._inputs is not None:
+            self._inputs.follow(self._settings.health.silence_report_s)
 
     def _report(self) -> None:
         """Publish ``/diagnostics``."""
         lookout = self._lookout
         if lookout is None or lookout.info is None:
             return
-        report = self._health.report
-        shared: dict[str, float | str] = {
-            **self._meter.values(),
-            **diagnostics.engine_values(lookout.info, self._settings.detector.views)}
-        statuses = [diagnostics.engine_status(self.get_name(), lookout, report)]
+        since = {}
         for name, camera in self._cameras.items():
-            since = camera.stats.processed - self._reported.get(name, 0)
+            since[name] = camera.stats.processed - self._reported.get(name, 0)
             self._reported[name] = camera.stats.processed
-            statuses.append(diagnostics.camera_status(
-                self.get_name(), camera, since, report, self._settings.health, shared,
-                lookout.info.device))
         self._diagnostics.publish(diagnostics.diagnostic_array(
-            self.get_clock().now().to_msg(), statuses))
+            self.get_clock().now().to_msg(), diagnostics.all_statuses(
+                self.get_name(), lookout, self._cameras, since, self._health.report,
+                self._settings.health, self._settings.detector.views, self._meter.values())))
 
     # --- the health thread -------------------------------------------------------------------
 
     def _facts(self) -> tuple[NodeFacts, dict[str, CameraFacts]]:
-        now_s = time.monotonic()
-        lookout, recovery = self._lookout, self._settings.recovery
-        lost, failing = '', ''
-        if lookout is not None:
-            failing = lookout.recovery.problem
-            hung_s = now_s - lookout.step_began_s
-            # Written so that NaN, which is no step at hand, is no.
-            if hung_s > recovery.hang_s:
-                lost = f'the inference has not answered for {hung_s:.1f} s'
-            elif lookout.recovery.is_lost(now_s):
-                lost = (f'the inference has failed {lookout.recovery.failures} times in '
-                        f'{now_s - lookout.recovery.failing_since_s:.0f} s: {failing}')
+        now_s, lookout = time.monotonic(), self._lookout
+        lost, failing = ('', '') if lookout is None else diagnostics.inference_facts(
+            lookout, self._settings.recovery, now_s)
         facts = {name: diagnostics.camera_facts(camera, now_s, self._is_wanted(camera))
                  for name, camera in list(self._cameras.items())}
-        return NodeFacts(self._state, self._enabled, self._death, lost, failing), facts
+        return NodeFacts(self._state, self._refused, self._enabled, self._death, lost,
+                         failing), facts
 
     def _health_values(self) -> dict[str, float | str]:
-        now_s = time.monotonic()
-        values: dict[str, float | str] = {}
-        for camera in list(self._cameras.values()):
-            values.update(diagnostics.health_values(camera, now_s))
-        if self._lookout is not None:
-            values.update(diagnostics.load_values(self._lookout))
-        return values
+        return diagnostics.all_health_values(
+            list(self._cameras.values()), self._lookout, time.monotonic())
 
-    # --- the inference thread ----------------------------------------------------------------
+    # --- any thread --------------------------------------------------------------------------
 
-    def _on_worker_death(self, error: BaseException) -> None:
+    def _on_death(self, thread: str, error: BaseException) -> None:
         # A node that no longer looks must not look alive: it ends, and is started anew.
-        self.get_logger().fatal(f'The inference thread ended: {explain(error)}')
-        self._death = explain(error)
+        self._death = f'the {thread} thread ended: {explain(error)}'
+        self.get_logger().fatal(f'The node ends: {self._death}')
         self.failed = True
 
 

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import functools
 import importlib
 import importlib.util
@@ -28,10 +28,12 @@ from ped_perception.backends.peak_memory import peak_memory_mb
 from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.health import CameraFacts, Health, HealthConfig, HealthReport
 from ped_perception.core.pipeline import BackendInfo
+from ped_perception.core.recovery import RecoveryConfig
 from ped_perception.ros.camera_stats import CameraStats, Drop
 from ped_perception.ros.config import CameraConfig
 from ped_perception.ros.health import LEVELS
-from ped_perception.ros.lookout import Camera, Lookout
+from ped_perception.ros.lookout import Lookout
+from ped_perception.ros.pictures import Camera
 import psutil
 
 
@@ -69,16 +71,37 @@ class Watched(Protocol):
     def silence(self) -> str:
         """Why no pictures come, as far as it is known."""
 
+    @property
+    def rivals(self) -> str:
+        """Which publishers share the topic, empty where there is one."""
+
 
 def camera_facts(camera: Watched, now_s: float, is_wanted: bool) -> CameraFacts:
     """Give what health is judged from; ``now_s`` is on the steady clock."""
     stats, expected_hz = camera.stats, camera.config.expected_rate_hz
+    target_hz = camera.config.target_rate_hz
     return CameraFacts(
         period_s=1 / expected_hz if expected_hz else stats.period_s,
         since_received_s=now_s - stats.received_s, since_looked_at_s=now_s - stats.looked_at_s,
-        bad_share=stats.bad_share, last_problem=stats.last_problem,
-        image_problems=camera.image_problems, latency_s=stats.recent_latency_s,
-        silence=camera.silence, active=is_wanted)
+        look_period_s=1 / target_hz if target_hz else 0.0,
+        bad_share=stats.bad_share, last_problem=stats.last_problem, problem=stats.problem,
+        image_problems=camera.image_problems, rivals=camera.rivals,
+        latency_s=stats.recent_latency_s, silence=camera.silence, active=is_wanted)
+
+
+def inference_facts(lookout: Lookout, config: RecoveryConfig, now_s: float) -> tuple[str, str]:
+    """Say why the inference counts as lost, and what it says while it fails; else empty."""
+    recovery = lookout.recovery
+    hung_s = now_s - lookout.step_began_s
+    # Written so that NaN, which is no step at hand, is no.
+    if hung_s > config.hang_s:
+        return f'the inference has not answered for {hung_s:.1f} s', recovery.problem
+    if recovery.is_lost(now_s):
+        failing_s = now_s - recovery.failing_since_s
+        lost = (f'the inference has failed {recovery.failures} times in {failing_s:.0f} s: '
+                f'{recovery.problem}')
+        return lost, recovery.problem
+    return '', recovery.problem
 
 
 def health_values(camera: Camera, now_s: float) -> dict[str, float | str]:
@@ -96,6 +119,15 @@ def load_values(lookout: Lookout) -> dict[str, float | str]:
             'steps_with_fewer_views': str(lookout.budget.reduced),
             'inference_ms_per_view': lookout.schedule.slot_s * 1e3,
             'inference_failures': str(lookout.recovery.total)}
+
+
+def all_health_values(cameras: Iterable[Camera], lookout: Lookout | None, now_s: float,
+                      ) -> dict[str, float | str]:
+    """Give the key-values of ``~/health``; those of the inference where there is one."""
+    values: dict[str, float | str] = {}
+    for camera in cameras:
+        values.update(health_values(camera, now_s))
+    return values if lookout is None else {**values, **load_values(lookout)}
 
 
 def camera_values(stats: CameraStats, now_s: float) -> dict[str, float]:
@@ -155,6 +187,31 @@ def engine_status(node: str, lookout: Lookout, report: HealthReport) -> Diagnost
     values: dict[str, float | str] = {**load_values(lookout), **gpu_values()}
     return _status(f'{node}: inference', info.device if info else '', level,
                    problem or 'inferring', values)
+
+
+def all_statuses(node: str, lookout: Lookout, cameras: Mapping[str, Camera],
+                 frames_since: Mapping[str, int], report: HealthReport, config: HealthConfig,
+                 views: tuple[str, ...], process: Mapping[str, float],
+                 ) -> list[DiagnosticStatus]:
+    """
+    Write the status of the inference and of each camera.
+
+    Args:
+        node: its name.
+        lookout: whose network is loaded.
+        cameras: by name.
+        frames_since: pictures of each camera looked at since the last time.
+        report: of the health.
+        config: of the health.
+        views: as configured.
+        process: key-values of the process.
+    """
+    if lookout.info is None:
+        return []
+    shared: dict[str, float | str] = {**process, **engine_values(lookout.info, views)}
+    return [engine_status(node, lookout, report), *(
+        camera_status(node, camera, frames_since[name], report, config, shared,
+                      lookout.info.device) for name, camera in cameras.items())]
 
 
 @functools.cache

@@ -34,11 +34,13 @@ from ped_perception.core.health import (
     NodeFacts,
 )
 from ped_perception.ros.qos import results_qos
-from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
+from rclpy._rclpy_pybind11 import InvalidHandle
 from rclpy.node import Node
 
 # How soon a change is seen.
 _TICK_S = 0.02
+# The log is for people: of a state that changes to and fro they need no more than this.
+_LOG_PERIOD_S = 1.0
 
 LEVELS = {Health.OK: DiagnosticStatus.OK, Health.DEGRADED: DiagnosticStatus.WARN,
           Health.BLIND: DiagnosticStatus.ERROR, Health.FAILED: DiagnosticStatus.ERROR}
@@ -54,7 +56,8 @@ class HealthReporter:
 
     def __init__(self, node: Node, config: HealthConfig,
                  facts: Callable[[], tuple[NodeFacts, Mapping[str, CameraFacts]]],
-                 values: Callable[[], Mapping[str, float | str]]) -> None:
+                 values: Callable[[], Mapping[str, float | str]],
+                 on_death: Callable[[BaseException], None]) -> None:
         """
         Begin to publish at once.
 
@@ -63,9 +66,11 @@ class HealthReporter:
             config: rate and limits; replace it by :attr:`config`.
             facts: what is known of node and cameras; called in this thread.
             values: further key-values; called in this thread.
+            on_death: called in this thread when it cannot go on.
         """
         self.config = config
-        self._facts, self._values = facts, values
+        self._facts, self._values, self._on_death = facts, values, on_death
+        self._context = node.context
         self._name = node.get_name()
         self._logger = node.get_logger()
         # Not managed: a planner asks also while the node is inactive.
@@ -81,8 +86,17 @@ class HealthReporter:
         self._thread.join()
 
     def _run(self) -> None:
-        due_s = time.monotonic()
+        try:
+            self._tell()
+        except Exception as error:  # noqa: BLE001 - a thread must not die silently
+            # While the node or ROS itself is shut down, nobody can be told anything.
+            if not self._ended.is_set() and self._context.ok():
+                self._on_death(error)
+
+    def _tell(self) -> None:
+        due_s = log_due_s = time.monotonic()
         told: tuple[Health, ...] = ()
+        logged: tuple[Health, ...] = ()
         while not self._ended.wait(_TICK_S):
             try:
                 report = node_health(*self._facts(), self.config)
@@ -91,19 +105,15 @@ class HealthReporter:
                 continue
             states = (report.health, *(state for state, _ in report.cameras.values()))
             now_s = time.monotonic()
+            if states != logged and now_s >= log_due_s:
+                self._log(report)
+                logged, log_due_s = states, now_s + _LOG_PERIOD_S
             if states == told and now_s < due_s:
                 continue
-            if states != told and told:
-                self._log(report)
             told, self.report = states, report
             period_s = 1 / self.config.health_rate_hz
             due_s = max(due_s + period_s, now_s + period_s / 2)
-            try:
-                self._publisher.publish(
-                    status_from_report(self._name, report, self._values()))
-            except (InvalidHandle, RCLError):
-                # The node is being destroyed.
-                return
+            self._publisher.publish(status_from_report(self._name, report, self._values()))
 
     def _log(self, report: HealthReport) -> None:
         if report.health == Health.OK:

@@ -13,32 +13,29 @@
 # limitations under the License.
 
 """
-What the inference thread does: judge stamps, decode, detect, follow, publish, and recover.
+What the inference thread does: take pictures, detect, follow, publish, and recover.
 
 Everything here runs in that one thread, apart from the methods that say otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 import math
-import os
 import time
 import traceback
 
 import cv2
-from ped_perception.core.errors import ImageError, PedPerceptionError
+from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.follow import Mounting, Seen
-from ped_perception.core.image_monitor import ImageMonitor
 from ped_perception.core.overload import ViewBudget
 from ped_perception.core.perception import Perception, PerceptionConfig
 from ped_perception.core.pipeline import Backend, BackendInfo
 from ped_perception.core.recovery import Recovery, RecoveryConfig
-from ped_perception.core.rotation import source_from_upright_boxes, upright_from_source
-from ped_perception.core.schedule import RateLimit, Schedule
-from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
+from ped_perception.core.rotation import source_from_upright_boxes
+from ped_perception.core.schedule import Schedule
+from ped_perception.core.stamps import AgeConfig
 from ped_perception.core.types import Detections, Frame, GroundReason, Tracks
 from ped_perception.core.views import (
     HORIZON,
@@ -46,49 +43,18 @@ from ped_perception.core.views import (
     specs_from_texts,
     ViewSpec,
 )
-from ped_perception.ros.camera_geometry import CameraGeometry
-from ped_perception.ros.camera_output import CameraOutput
-from ped_perception.ros.camera_stats import CameraStats, Drop
-from ped_perception.ros.config import CameraConfig
-from ped_perception.ros.convert import (
-    frame_from_compressed_image,
-    frame_from_image,
-    stamp_ns_from_time,
-)
+from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.ground_output import GroundOutput
+from ped_perception.ros.pictures import Camera, Picture, PictureTaker
 from ped_perception.ros.surroundings import Surroundings
 from ped_perception.ros.worker import Arrival, explain
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from sensor_msgs.msg import CompressedImage
 
 # A problem that comes with every picture is logged once in this time.
 _LOG_PERIOD_S = 5.0
-# Walking pace: at less, a picture may stay as it is.
-_MOVING_M_S = 1.5
-
-
-@dataclass(eq=False)
-class Camera:
-    """
-    Everything the node has of one camera.
-
-    Attributes:
-        config: replaced as a whole when a parameter changes.
-        image_problems: what the monitor said of the newest picture, in words.
-        silence: why no pictures come, told by the executor's thread.
-    """
-
-    name: str
-    config: CameraConfig
-    stats: CameraStats
-    output: CameraOutput
-    geometry: CameraGeometry
-    guard: StampGuard
-    monitor: ImageMonitor
-    rate_limit: RateLimit
-    image_problems: tuple[str, ...] = ()
-    silence: str = ''
+# The same for what stays as it is for minutes.
+_RARE_LOG_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -98,15 +64,6 @@ class LookoutConfig:
     perception: PerceptionConfig
     age: AgeConfig
     step_budget_s: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Picture:
-    """A decoded picture: as the camera sent it, upright, and when it came."""
-
-    source: Frame
-    upright: Frame
-    received_s: float
 
 
 class Lookout:
@@ -148,7 +105,7 @@ class Lookout:
         self._perception: Perception | None = None
         self._all_views = True
         self._time_was_set = False
-        self._decoders = ThreadPoolExecutor(min(len(cameras), os.cpu_count() or 1), 'decode')
+        self._taker = PictureTaker(cameras, surroundings, logger)
         self.recovery = Recovery(recovery)
         self.schedule = Schedule({name: camera.config.priority
                                   for name, camera in cameras.items()})
@@ -186,7 +143,7 @@ class Lookout:
             self._perception = Perception(self._backend, self._config.perception)
             # The first inference allocates; it must not be the first picture of the road.
             self._backend.infer(self._backend.info.max_batch)
-        except PedPerceptionError:
+        except Exception:
             self.end()
             raise
         self.info = self._backend.info
@@ -194,7 +151,7 @@ class Lookout:
     def end(self) -> None:
         """Release the network."""
         self._release()
-        self._decoders.shutdown()
+        self._taker.close()
 
     def _release(self) -> None:
         if self._backend is not None:
@@ -219,80 +176,37 @@ class Lookout:
         if self._time_was_set:
             self._time_was_set = False
             self._forget_everything('the clock was set')
-        fine = [arrival for arrival in arrivals if self._is_of_now(arrival, taken_ns)]
+        fine, jumped = self._taker.of_now(arrivals, taken_ns, self._config.age)
+        if jumped:
+            self._forget_everything(f'the stamps of camera {jumped} went back')
         if not fine:
             return
         if not self._ready():
             for arrival in fine:
-                self._cameras[arrival.camera].stats.dropped(Drop.INFERENCE)
+                self._lose(arrival.camera)
             return
+        assert self._perception is not None
         decoding_s = time.perf_counter()
-        # Decoding does not hold the interpreter's lock: each camera may have a core.
-        pictures = [picture for picture in self._decoders.map(self._decoded, fine)
-                    if picture is not None]
+        pictures = self._taker.decoded(fine, self._perception.follower.look_ahead)
         if not pictures:
             return
         decode_s = time.perf_counter() - decoding_s
+        waiting = {picture.source.camera for picture in pictures}
         try:
-            self._look(pictures, taken_ns, decode_s)
+            for camera in self._looked_at(pictures, taken_ns, decode_s):
+                waiting.remove(camera)
         except Exception as error:  # noqa: BLE001 - whatever failed, the next picture may not
             self._failed(error)
-            for picture in pictures:
-                self._cameras[picture.source.camera].stats.dropped(Drop.INFERENCE)
+            for camera in waiting:
+                self._lose(camera)
         finally:
             self.step_began_s = math.nan
-
-    # --- pictures ----------------------------------------------------------------------------
-
-    def _is_of_now(self, arrival: Arrival, now_ns: int) -> bool:
-        """Judge the stamp of a picture."""
-        camera = self._cameras[arrival.camera]
-        stamp_ns = stamp_ns_from_time(arrival.message.header.stamp)
-        jumps = camera.guard.jumps
-        verdict = camera.guard.judge(stamp_ns, now_ns, self._config.age)
-        if verdict is not StampVerdict.FINE:
-            self._refuse(camera, Drop(verdict.value),
-                         stamp_problem(verdict, stamp_ns, now_ns, self._config.age))
-            return False
-        if camera.guard.jumps > jumps:
-            self._forget_everything(f'the stamps of camera {camera.name} went back')
-        return True
-
-    def _decoded(self, arrival: Arrival) -> _Picture | None:
-        """Decode a picture, see whether the camera sees and how it moved; in any thread."""
-        try:
-            return self._taken_in(arrival)
-        except ImageError as error:
-            problem = str(error)
-        except Exception as error:  # noqa: BLE001 - one picture must not cost the node
-            problem = explain(error)
-        self._refuse(self._cameras[arrival.camera], Drop.BAD, problem)
-        return None
-
-    def _taken_in(self, arrival: Arrival) -> _Picture:
-        camera = self._cameras[arrival.camera]
-        decode = (frame_from_compressed_image if isinstance(arrival.message, CompressedImage)
-                  else frame_from_image)
-        source = upright = decode(arrival.message, arrival.camera)
-        if camera.config.rotation_deg:
-            upright = Frame(source.camera, source.stamp_ns, source.frame_id, upright_from_source(
-                source.image_hw3, camera.config.rotation_deg // 90))
-        ego = self._surroundings.ego(source.stamp_ns)
-        camera.image_problems = tuple(problem.value for problem in camera.monitor.check(
-            source, moving=ego is not None and abs(ego.speed_m_s) > _MOVING_M_S))
-        if self._perception is not None:
-            self._perception.follower.look_ahead(upright)
-        return _Picture(source, upright, arrival.received_s)
-
-    def _refuse(self, camera: Camera, cause: Drop, problem: str) -> None:
-        camera.stats.dropped(cause, problem)
-        self._logger.warning(f'Skipped a picture of camera {camera.name}: {problem}',
-                             throttle_duration_sec=_LOG_PERIOD_S)
 
     def _forget_everything(self, why: str) -> None:
         """Begin anew because time was set: the one place where that happens."""
         self._logger.warning(f'Everybody is forgotten: {why}. This is right at the beginning of '
-                             f'a recording, and wrong on a vehicle.')
+                             f'a recording, and wrong on a vehicle.',
+                             throttle_duration_sec=_LOG_PERIOD_S)
         if self._perception is not None:
             self._perception.follower.reset()
         for camera in self._cameras.values():
@@ -301,7 +215,9 @@ class Lookout:
 
     # --- the inference -----------------------------------------------------------------------
 
-    def _look(self, pictures: Sequence[_Picture], taken_ns: int, decode_s: float) -> None:
+    def _looked_at(self, pictures: Sequence[Picture], taken_ns: int, decode_s: float,
+                   ) -> Iterator[str]:
+        """Look at pictures, publish what is there, and yield each camera that is done."""
         assert self._perception is not None
         frames = [picture.upright for picture in pictures]
         mountings = {frame.camera: self._mounting(frame) for frame in frames}
@@ -323,6 +239,7 @@ class Lookout:
             self._cameras[picture.source.camera].output.publish(found, of_picture.ids_n())
             published.append(found)
             self._account(picture, len(found), taken_ns, stages_s, time.perf_counter() - begin_s)
+            yield picture.source.camera
         self._ground.publish(
             {picture.source.camera: self._tracks(picture, of_picture.tracks)
              for picture, of_picture in zip(pictures, seen, strict=True)},
@@ -330,7 +247,7 @@ class Lookout:
         for picture, found in zip(pictures, published, strict=True):
             self._cameras[picture.source.camera].output.publish_annotated(picture.source, found)
 
-    def _found(self, picture: _Picture, seen: Seen) -> Detections:
+    def _found(self, picture: Picture, seen: Seen) -> Detections:
         """Give what is published of a picture, in pixels of the camera."""
         threshold = self._config.perception.detector.score_threshold
         found = seen.detections.from_score(threshold)
@@ -342,7 +259,7 @@ class Lookout:
                           source_from_upright_boxes(found.boxes_n4, source_hw, turns),
                           found.scores_n)
 
-    def _tracks(self, picture: _Picture, tracks: Tracks) -> Tracks:
+    def _tracks(self, picture: Picture, tracks: Tracks) -> Tracks:
         """Give tracks in pixels of the camera."""
         turns = self._cameras[tracks.camera].config.rotation_deg // 90
         if not turns:
@@ -357,7 +274,10 @@ class Lookout:
         # A camera that nobody calibrated is no news; one that nobody can place is.
         if mounting is GroundReason.NO_TRANSFORM:
             self._logger.warning(f'People seen by camera {frame.camera} have no position: '
-                                 f'{camera.geometry.problem}', throttle_duration_sec=30.0)
+                                 f'{camera.geometry.problem}', throttle_duration_sec=_RARE_LOG_S)
+        elif isinstance(mounting, GroundReason) and HORIZON in self._view_texts(camera):
+            self._logger.warning(f'The view horizon of camera {frame.camera} is left out: '
+                                 f'{camera.geometry.problem}', throttle_duration_sec=_RARE_LOG_S)
         return mounting
 
     def _view_texts(self, camera: Camera) -> tuple[str, ...]:
@@ -369,14 +289,14 @@ class Lookout:
         texts = self._view_texts(camera)
         assert self.info is not None
         horizon = (camera.geometry.horizon(frame, mounting, self.info.network_hw)
-                   if HORIZON in texts and self._all_views else None)
+                   if HORIZON in texts and (self._all_views or len(texts) == 1) else None)
         specs = specs_from_texts(texts, region_from_numbers(camera.config.roi, 'roi'), horizon)
         if self._all_views:
             return specs
         camera.stats.reduced += len(texts) > 1
         return specs[:1]
 
-    def _account(self, picture: _Picture, people: int, taken_ns: int,
+    def _account(self, picture: Picture, people: int, taken_ns: int,
                  stages_s: Mapping[str, float], publish_s: float) -> None:
         """Take the times of one picture; the stages add up to the latency."""
         stats = self._cameras[picture.source.camera].stats
@@ -411,6 +331,10 @@ class Lookout:
         self._perception.follower.reset()
         self.info = self._backend.info
         return True
+
+    def _lose(self, camera: str) -> None:
+        """Count a picture that was good, but that no network looked at."""
+        self._cameras[camera].stats.dropped(Drop.INFERENCE, self.recovery.problem)
 
     def _failed(self, error: Exception) -> None:
         wait_s = self.recovery.failed(time.monotonic(), explain(error))

@@ -16,7 +16,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ def values_from_file(path: Path, node: str) -> dict[str, object]:
         raise ConfigError(f'The parameter file {path} has nothing for the node {node}: it is for '
                           f'{", ".join(map(str, content))}.')
     return values
+
+
+def files_among(arguments: Sequence[str]) -> list[str]:
+    """List the parameter files among the arguments of a ROS node."""
+    return [value for word, value in itertools.pairwise(arguments) if word == '--params-file']
 
 
 def _matches(key: str, node: str) -> bool:

@@ -57,9 +57,11 @@ def declare_and_read(node: Node, config_type: type[ConfigT], prefix: str = '') -
         if not node.has_parameter(name):
             _declare(node, name, spec)
         value = node.get_parameter(name).value
-        # ROS has no empty array with a type: an unset array means the default.
+        # ROS has no empty array with a type: such a one is not set.
         if value is not None:
             values[spec.name] = value
+        elif name in _overrides(node):
+            values[spec.name] = ()
     return config_from_mapping(config_type, values, prefix)
 
 
@@ -124,7 +126,8 @@ def _declare(node: Node, name: str, spec: ParamSpec) -> None:
     override = _overrides(node).get(name)
     if override is not None:
         # rclpy checks ranges too, but its message says neither the range nor the meaning.
-        spec.check(override.value, name)
+        is_empty = override.value is None and isinstance(spec.default, tuple)
+        spec.check(() if is_empty else override.value, name)
     default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
     # Dynamic typing lets our own check see a wrong type and explain it; the ranges are given to
     # tools through the descriptor, and to the user through our own message.

@@ -17,14 +17,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import contextlib
+import os
 import signal
 import sys
 import threading
 
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.ros.memory import keep_large_blocks
+from ped_perception.ros.parameter_files import files_among
+from ped_perception.ros.params import given_names, is_of_rclpy
 import rclpy
-from rclpy._rclpy_pybind11 import RCLError
+from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
@@ -32,6 +36,9 @@ import rclpy.utilities
 
 # How long a signal may wait until the spinning thread looks.
 _POLL_S = 0.1
+
+# Time to finish an inference and to give up on one that hangs; ros2 launch kills after ten.
+_END_S = 8.0
 
 
 class ManagedNode(LifecycleNode):
@@ -58,35 +65,68 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
     Returns:
         The exit code: 0 after a signal; 1 when the node could not be made or started, or failed.
     """
+    arguments = sys.argv if args is None else list(args)
+    ended, gone = threading.Event(), threading.Event()
+    _end_on_signals(ended)
+    threading.Thread(target=_end_by_force, args=(ended, gone), daemon=True).start()
     keep_large_blocks()
-    # Our own handlers: a second signal, as terminal and launcher both send one, must not
-    # interrupt the shutdown that the first began.
-    ended = threading.Event()
-    rclpy.init(args=None if args is None else list(args),
-               signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
     try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
-    except PedPerceptionError as error:
+    except (PedPerceptionError, RCLError, UnknownROSArgsError) as error:
         print(f'Error: {error}', file=sys.stderr)
         rclpy.utilities.try_shutdown()
         return 1
+    _warn_of_foreign_files(node, arguments)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         return _run(node, executor, ended)
     finally:
-        node.trigger_shutdown()
+        ended.set()
+        # A lifecycle manager may have shut the node down already, which cannot be done twice.
+        with contextlib.suppress(RCLError):
+            node.trigger_shutdown()
         executor.shutdown()
         node.destroy_node()
         rclpy.utilities.try_shutdown()
+        gone.set()
+
+
+def _end_on_signals(ended: threading.Event) -> None:
+    """Take note of the first signal; ROS' own handlers would let a second one interrupt us."""
+    told: list[bool] = []
+
+    def handle(*_: object) -> None:
+        # A handler may interrupt itself, and an event that is being set cannot be set again.
+        if not told:
+            told.append(True)
+            ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+def _end_by_force(ended: threading.Event, gone: threading.Event) -> None:
+    """End the process when it was told to end and does not: a driver hangs, or a build goes on."""
+    ended.wait()
+    if not gone.wait(_END_S):
+        print(f'Error: ended by force, because nothing answered for {_END_S:g} s: the network is '
+              f'still being loaded or built, or a driver hangs.', file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+def _warn_of_foreign_files(node: ManagedNode, arguments: Sequence[str]) -> None:
+    """Say that parameter files were given, but for other nodes: ROS ignores them silently."""
+    files = files_among(arguments)
+    if files and all(map(is_of_rclpy, given_names(node))):
+        node.get_logger().warning(
+            f'Nothing in {", ".join(files)} is for this node: its parameters must be below '
+            f'"{node.get_fully_qualified_name()}:" or "/**:". All keep their defaults.')
 
 
 def _run(node: ManagedNode, executor: SingleThreadedExecutor, ended: threading.Event) -> int:
-    if node.autostart and not (
-            node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-            and node.trigger_activate() == TransitionCallbackReturn.SUCCESS):
+    if node.autostart and not _started(node, ended):
         return 1
     while not (ended.is_set() or node.failed):
         try:
@@ -98,3 +138,9 @@ def _run(node: ManagedNode, executor: SingleThreadedExecutor, ended: threading.E
             # callback; neither must end the node.
             node.get_logger().error(f'Refused: {error}')
     return int(node.failed)
+
+
+def _started(node: ManagedNode, ended: threading.Event) -> bool:
+    """Configure and activate, unless the node is to end meanwhile; tell whether that went well."""
+    return all(ended.is_set() or trigger() == TransitionCallbackReturn.SUCCESS
+               for trigger in (node.trigger_configure, node.trigger_activate))

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+import re
 from typing import Any
 
 from ped_perception.backends import BackendConfig
@@ -135,6 +136,7 @@ def read_settings(node: Node) -> Settings:
     assert {field.name for field in fields(Settings)} == {*PREFIXES, 'cameras'}
     shared: dict[str, Any] = {
         name: declare_and_read(node, kind, prefix) for name, (kind, prefix) in PREFIXES.items()}
+    check_camera_names(shared['node'].cameras)
     cameras = {camera: declare_and_read(node, CameraConfig, f'{camera}.')
                for camera in shared['node'].cameras}
     unused = of_other_cameras(given_names(node), shared['node'].cameras)
@@ -146,15 +148,37 @@ def read_settings(node: Node) -> Settings:
     return Settings(**shared, cameras=cameras)
 
 
+def check_camera_names(names: Sequence[str]) -> None:
+    """
+    Check that names of cameras can be parts of topics and prefixes of parameters.
+
+    Raises:
+        ConfigError: there is none, or one is impossible.
+    """
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f'Parameter cameras must name each camera once, not {list(names)}.')
+    taken = {prefix.rstrip('.') for _, prefix in PREFIXES.values()}
+    for name in names:
+        if not re.fullmatch('[A-Za-z][A-Za-z0-9_]*', name):
+            raise ConfigError(f'Parameter cameras has {name!r}: a name begins with a letter and '
+                              f'consists of letters, digits and _. Topics of any name are set '
+                              f'with NAME.image_topic.')
+        if name in taken:
+            raise ConfigError(f'Parameter cameras has {name!r}, which is what other parameters '
+                              f'begin with; name the camera otherwise.')
+
+
 def camera_names(values: Mapping[str, object]) -> tuple[str, ...]:
     """
     Give the names of the cameras among the values of a parameter file.
 
     Raises:
-        ConfigError: the parameter cameras is no list of names.
+        ConfigError: the parameter cameras is no list of names of cameras.
     """
     given = {'cameras': values['cameras']} if 'cameras' in values else {}
-    return config_from_mapping(NodeConfig, given).cameras
+    names = config_from_mapping(NodeConfig, given).cameras
+    check_camera_names(names)
+    return names
 
 
 def of_other_cameras(names: Iterable[str], cameras: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 from nav_msgs.msg import Odometry
@@ -98,5 +99,10 @@ class Surroundings:
                 throttle_duration_sec=_LOG_PERIOD_S)
             return
         twist = message.twist.twist
+        if not (math.isfinite(twist.linear.x) and math.isfinite(twist.angular.z)):
+            self._node.get_logger().warning(
+                f'Ignored odometry that is not finite: {twist.linear.x} m/s, {twist.angular.z} '
+                f'rad/s', throttle_duration_sec=_LOG_PERIOD_S)
+            return
         self._odometry = (stamp_ns_from_time(message.header.stamp),
                           EgoMotion(twist.linear.x, twist.angular.z))

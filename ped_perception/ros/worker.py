@@ -135,10 +135,12 @@ class Slots:
             tasks, self._tasks = self._tasks, []
         return Taken(tasks, arrivals)
 
-    def clear(self) -> None:
-        """Throw away the messages that nobody has taken."""
+    def clear(self) -> list[str]:
+        """Throw away the messages that nobody has taken; give their cameras."""
         with self._condition:
+            cameras = list(self._newest)
             self._newest.clear()
+        return cameras
 
     def close(self) -> None:
         """Wake the taker for the last time."""
@@ -201,7 +203,7 @@ class Worker:
             raise BackendError('The inference thread has ended; configure the node again.')
         return answer.result()
 
-    def stop(self, patience_s: float = 10.0) -> None:
+    def stop(self, patience_s: float = 5.0) -> None:
         """
         Finish the batch at hand, close the job, end the thread.
 

@@ -57,6 +57,11 @@ def test_after_a_reset_an_older_stamp_is_no_jump():
     assert guard.jumps == 0
 
 
+def test_a_clock_that_stands_is_told_instead_of_clocks_that_differ():
+    said = stamp_problem(FUTURE, 13 * 10**9, 10 * 10**9, LIMITS, clock_stands=True)
+    assert '/clock does not go on' in said
+
+
 @pytest.mark.parametrize(('verdict', 'stamp_s', 'now_s', 'fragment', 'why'), [
     (FINE, 10.0, 10.1, '', 'nothing is wrong'),
     (TOO_OLD, 10.0, 10.7, '0.700 s old', 'late'),

@@ -29,9 +29,10 @@ from doubles import BrightSpotBackend
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import numpy as np
+from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.health import Health
 from ped_perception.core.recovery import RecoveryConfig
-from ped_perception.ros import detector_node
+from ped_perception.ros import detector_node, network
 from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.convert import compressed_image_from_bgr, image_from_bgr
 from ped_perception.ros.qos import camera_publisher_qos
@@ -280,6 +281,13 @@ def test_lifecycle_by_request(rig, processes, street_hw3, ros_domain):
     (['-p', 'model:=/missing.onnx'], ['/missing.onnx'], 'a missing file'),
     (['-p', "views:=['middle']"], ['middle', 'whole'], 'an unknown view'),
     (['-p', "cameras:=['a','a']"], ['cameras', 'once'], 'a camera named twice'),
+    (['-p', 'cameras:=[]'], ['cameras', 'once, not []'], 'no camera at all'),
+    (['-p', "cameras:=['front left']"], ['cameras', "'front left'", 'image_topic'],
+     'a name that topics cannot have'),
+    (['-p', "cameras:=['tracker']"], ['cameras', "'tracker'"], 'a name that is taken'),
+    (['-p', "camera.image_topic:='my camera!'"], ['camera.image_topic', "'my camera!'"],
+     'a topic that cannot be'),
+    (['--params-file', '/missing.yaml'], ['/missing.yaml'], 'a missing parameter file'),
     (['-p', 'camera.transport:=udp'], ['camera.transport', 'compressed'], 'a wrong choice'),
 ])
 def test_a_node_that_cannot_start_says_why_and_ends(
@@ -316,7 +324,7 @@ def node_with_double(ros_domain, monkeypatch):
             opened[-1].failures = opened[0].failures
         return opened[-1]
 
-    monkeypatch.setattr(detector_node, 'open_backend', open_another)
+    monkeypatch.setattr(network, 'open_backend', open_another)
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=ros_domain)
     node = detector_node.DetectorNode(
@@ -393,7 +401,7 @@ def test_an_inference_that_hangs_is_told(node_with_double, street_hw3):
 def test_a_network_that_finds_nobody_known_is_not_started(ros_domain, monkeypatch):
     # The double finds bright spots: a network, but not the one that it should be.
     monkeypatch.setattr(
-        detector_node, 'open_backend',
+        network, 'open_backend',
         lambda config, max_batch, watch: BrightSpotBackend((384, 640), max_batch))
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=ros_domain)
@@ -401,11 +409,23 @@ def test_a_network_that_finds_nobody_known_is_not_started(ros_domain, monkeypatc
     try:
         assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
         assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
-        assert not node._inputs, 'it must not listen to cameras'
+        assert node._inputs is None, 'it must not listen to cameras'
     finally:
         node.trigger_shutdown()
         node.destroy_node()
         context.try_shutdown()
+
+
+def test_a_network_loaded_anew_after_failures_must_find_people_again(node_with_double,
+                                                                      monkeypatch):
+    node, _ = node_with_double
+    blind = BrightSpotBackend((384, 640), 2)
+    monkeypatch.setattr(network, 'open_backend', lambda config, max_batch, watch: blind)
+    node._settings = replace(
+        node._settings, node=replace(node._settings.node, self_test='known'))
+    with pytest.raises(PedPerceptionError, match='known'):
+        node._open_network(2, may_build=False)
+    assert blind.closed
 
 
 def test_a_sound_network_passes_its_self_test_and_says_so(ros_domain, processes):

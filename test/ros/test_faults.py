@@ -26,7 +26,8 @@ from pathlib import Path
 import sys
 import time
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry
 import numpy as np
 from ped_perception.ros.convert import image_from_bgr
 import pytest
@@ -43,16 +44,23 @@ NODE = [sys.executable, Path(__file__).parents[1] / 'support' / 'faulty_detector
 # Enough for a machine that is busy with other tests; what is measured is in doc/benchmarks.md.
 QUICK = ['-p', 'self_test:=skip', '-p', "views:=['whole']", '-p', 'silence_report_s:=0.5',
          '-p', 'stale_result_s:=1.2', '-p', 'blind_margin_s:=1.0', '-p', 'latency_warn_s:=5.0',
-         '-p', 'recovery.give_up_s:=1.5', '-p', 'max_frame_age_s:=1.0']
+         '-p', 'recovery.give_up_s:=1.5', '-p', 'max_frame_age_s:=1.0', '-p',
+         'odometry_topic:=/odom']
+# What a fault may leave behind: decoders and subscriptions that were not needed before it.
+_LEFT_BEHIND_MB = 15.0
 
 
 class Scene:
     """A node, its camera, and what the node says."""
 
-    def __init__(self, peer, camera, flag):
-        self.peer, self.camera, self.flag = peer, camera, flag
+    def __init__(self, peer, camera, flag, pid=0):
+        self.peer, self.camera, self.flag, self.pid = peer, camera, flag, pid
         peer.listen(DiagnosticStatus, HEALTH)
         peer.listen(Detection2DArray, DETECTIONS)
+
+    def rss_mb(self):
+        """Give the resident memory of the node."""
+        return int(Path(f'/proc/{self.pid}/statm').read_text().split()[1]) * 4096 / 1e6
 
     @property
     def health(self):
@@ -88,10 +96,30 @@ def scene(root, module_domain, module_processes, tmp_path_factory):
         peer = stack.enter_context(ros_peer(module_domain))
         camera = StreetCamera(peer.node, root)
         stack.callback(camera.close)
-        scene = Scene(peer, camera, flag)
+        scene = Scene(peer, camera, flag, module_processes.pid('detector'))
         scene.until_health('OK')
-        scene.until_seen()
+        # Both decoders, and the buffers of both subscriptions.
+        for transport in ('compressed', 'raw'):
+            camera.unplug()
+            scene.until_health('BLIND')
+            camera.plug_in(transport=transport)
+            scene.until_health('OK')
+            scene.until_seen(20)
         yield scene
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request):
+    """See that the node takes no more memory after a fault than before it."""
+    if 'scene' not in request.fixturenames:
+        yield
+        return
+    scene = request.getfixturevalue('scene')
+    before_mb = scene.rss_mb()
+    yield
+    after_mb = scene.rss_mb()
+    print(f'resident: {before_mb:.1f} MB before, {after_mb:.1f} MB after')
+    assert after_mb - before_mb < _LEFT_BEHIND_MB
 
 
 def counted(scene, cause):
@@ -261,12 +289,17 @@ def test_a_flood_is_thinned_out_and_leaves_nothing_behind(scene):
     assert abs(found.sec - time.time()) < 2, 'no queue of old pictures is worked off'
 
 
-def test_two_publishers_on_one_topic_are_told(scene, root):
+@pytest.mark.parametrize(('late_ns', 'fragment', 'why'), [
+    (100_000_000, 'two publishers', 'stamps out of order tell it at once'),
+    (0, '2 publishers on one topic, of /test_peer', 'stamps in order do not, but ROS knows'),
+])
+def test_two_publishers_on_one_topic_are_told(scene, root, late_ns, fragment, why):
     second = StreetCamera(scene.peer.node, root, rate_hz=20.0)
-    second.stamp_ns = lambda now_ns: now_ns - 100_000_000
+    second.stamp_ns = lambda now_ns: now_ns - late_ns
     try:
-        scene.until_health('DEGRADED', 'two publishers')
-        assert counted(scene, 'disordered') > 0
+        # A node without time for all pictures may take those in order only.
+        scene.until_health('DEGRADED', *([] if late_ns else [fragment]))
+        assert fragment in scene.health or 'publishers on one topic' in scene.health, why
     finally:
         second.close()
     scene.until_health('OK')
@@ -291,6 +324,41 @@ def test_calibration_of_nonsense_takes_positions_only(scene):
     scene.peer.until(lambda: 'not finite' not in scene.values['camera.ground'], 'recovery')
 
 
+def test_odometry_of_nonsense_is_not_used(scene, module_processes):
+    publisher = scene.peer.node.create_publisher(Odometry, '/odom', 10)
+    scene.peer.matched(publisher)
+    message = Odometry()
+    message.twist.twist.linear.x = float('nan')
+    try:
+        for _ in range(5):
+            message.header.stamp = scene.peer.node.get_clock().now().to_msg()
+            publisher.publish(message)
+            scene.until_seen()
+        assert scene.health.startswith('OK')
+        assert 'Ignored odometry' in module_processes.output('detector')
+    finally:
+        scene.peer.node.destroy_publisher(publisher)
+
+
+def test_a_camera_process_may_be_killed_and_started_again(scene, root, module_processes):
+    command = ['ped_camera', '--ros-args', '-p', f'source:={root}/demo/pets_street.mp4', '-p',
+               'camera:=camera', '-p', 'size:=640x360', '-p', 'transport:=compressed', '-p',
+               'loop:=true']
+    scene.camera.unplug()
+    try:
+        scene.until_health('BLIND')
+        for _ in range(2):
+            process = module_processes.start(command, name='camera')
+            scene.until_health('OK')
+            scene.until_seen()
+            process.kill()
+            scene.until_health('BLIND', 'no picture for')
+    finally:
+        scene.camera.plug_in()
+    scene.until_health('OK')
+    scene.until_seen()
+
+
 def test_switched_off_it_says_so_and_comes_back(scene):
     def switch(on):
         return scene.peer.call(SetBool, '/ped_detector/enable', SetBool.Request(data=on))
@@ -306,20 +374,33 @@ def test_switched_off_it_says_so_and_comes_back(scene):
     scene.until_seen()
 
 
-def test_in_the_end_no_memory_is_lost_and_the_node_never_fell(scene, module_processes):
-    rss_mb = int(Path(f'/proc/{module_processes.pid("detector")}/statm').read_text().split()[1])
-    scene.camera.message = partial(later(cut_every_third), scene.camera)
-    scene.camera.unplug()
-    scene.camera.plug_in(transport='compressed')
-    scene.camera.rate_hz = 100.0
-    begin = scene.camera.sent
-    scene.peer.until(lambda: scene.camera.sent > begin + 300, 'many bad pictures')
-    scene.camera.unplug()
-    scene.camera.plug_in(transport='raw')
-    scene.camera.behave()
-    scene.until_health('OK')
-    after = int(Path(f'/proc/{module_processes.pid("detector")}/statm').read_text().split()[1])
-    assert (after - rss_mb) * 4096 < 20e6
+def test_in_the_end_every_picture_is_accounted_for_and_nothing_is_lost(scene, module_processes):
+    def flood():
+        scene.camera.message = partial(later(cut_every_third), scene.camera)
+        scene.camera.unplug()
+        scene.camera.plug_in(transport='compressed')
+        scene.camera.rate_hz = 100.0
+        begin = scene.camera.sent
+        scene.peer.until(lambda: scene.camera.sent > begin + 300, 'many bad pictures')
+        scene.camera.unplug()
+        scene.camera.plug_in(transport='raw')
+        scene.camera.behave()
+        scene.until_health('OK')
+
+    flood()
+    before_mb = scene.rss_mb()
+    for _ in range(3):
+        flood()
+    assert scene.rss_mb() - before_mb < 10.0
+    scene.peer.listen(DiagnosticArray, '/diagnostics')
+    scene.peer.until(lambda: scene.peer.received['/diagnostics'], 'diagnostics')
+    (status,) = [status for status in scene.peer.received['/diagnostics'][-1].status
+                 if status.name == 'ped_detector: camera']
+    values = {pair.key: pair.value for pair in status.values}
+    received, processed, dropped = (
+        float(values[f'frames_{what}']) for what in ('received', 'processed', 'dropped'))
+    assert received > 500
+    assert 0 <= received - processed - dropped <= 2, 'one is looked at, and one waits'
     assert 'Traceback' not in module_processes.output('detector')
 
 
@@ -377,7 +458,7 @@ def test_a_recording_that_loops_with_its_clock_begins_anew(root, ros_domain, pro
                 scene.until_health('OK')
             assert 'Everybody is forgotten' in processes.output('detector')
             state['runs'] = False
-            scene.until_health('BLIND')
+            scene.until_health('BLIND', '/clock does not go on')
             state['runs'] = True
             scene.until_health('OK')
         finally:
@@ -390,7 +471,7 @@ def test_six_cameras_share_one_network_fairly_and_by_priority(
     listed = ','.join(f"'{name}'" for name in names)
     processes.start([*NODE, tmp_path / 'flag', '--ros-args', *QUICK, '-p', f'cameras:=[{listed}]',
                      '-p', 'step_budget_s:=0.001', '-p', 'stale_result_s:=5.0',
-                     '-p', 'c0.priority:=3.0', '-p', 'c5.target_rate_hz:=2.0'], name='detector')
+                     '-p', 'c0.priority:=3.0', '-p', 'c5.target_rate_hz:=0.5'], name='detector')
     with ros_peer(ros_domain) as peer:
         cameras = [StreetCamera(peer.node, root, name, 'compressed', rate_hz=12.0)
                    for name in names]

@@ -69,7 +69,7 @@ def test_who_is_not_chosen_keeps_the_place_until_a_newer_picture_comes():
 def test_what_was_thrown_away_is_not_taken():
     slots = Slots()
     slots.put(arrival('front', 1))
-    slots.clear()
+    assert slots.clear() == ['front'], 'so that they are counted'
     slots.put(arrival('rear', 2))
     assert [a.camera for a in slots.take().arrivals] == ['rear']
 

@@ -15,17 +15,19 @@
 """
 The real detector node as a process, with a double of the network that fails on demand.
 
-Usage: faulty_detector.py FLAG [ROS arguments]. Inferences fail while the file FLAG exists.
+Usage: faulty_detector.py FLAG [ROS arguments]. Inferences fail while the file FLAG exists; if it
+says "loading hangs", the network is never loaded.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 import sys
+import threading
 
 from doubles import BrightSpotBackend
 from ped_perception.core.errors import BackendError
-from ped_perception.ros import detector_node
+from ped_perception.ros import detector_node, network
 
 
 class FailingOnDemand(BrightSpotBackend):
@@ -40,11 +42,18 @@ class FailingOnDemand(BrightSpotBackend):
         return super().infer(count)
 
 
+def open_failing(config, max_batch, watch):
+    """Stand for open_backend."""
+    flag = FailingOnDemand.flag
+    if flag.exists() and flag.read_text() == 'loading hangs':
+        threading.Event().wait()
+    return FailingOnDemand(network_hw=(360, 640), max_batch=max_batch)
+
+
 def main():
     """Run the node."""
     FailingOnDemand.flag = Path(sys.argv[1])
-    detector_node.open_backend = lambda config, max_batch, watch: FailingOnDemand(
-        network_hw=(360, 640), max_batch=max_batch)
+    network.open_backend = open_failing
     return detector_node.main(sys.argv[2:])
 
 

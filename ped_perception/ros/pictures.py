@@ -1,0 +1,175 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""From messages to pictures that are worth looking at: judged by their stamps, and decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+import os
+
+from ped_perception.core.errors import ImageError
+from ped_perception.core.image_monitor import ImageMonitor
+from ped_perception.core.rotation import upright_from_source
+from ped_perception.core.schedule import RateLimit
+from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
+from ped_perception.core.types import Frame
+from ped_perception.ros.camera_geometry import CameraGeometry
+from ped_perception.ros.camera_output import CameraOutput
+from ped_perception.ros.camera_stats import CameraStats, Drop
+from ped_perception.ros.config import CameraConfig
+from ped_perception.ros.convert import (
+    frame_from_compressed_image,
+    frame_from_image,
+    stamp_ns_from_time,
+)
+from ped_perception.ros.surroundings import Surroundings
+from ped_perception.ros.worker import Arrival, explain
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from sensor_msgs.msg import CompressedImage
+
+# A problem that comes with every picture is logged once in this time.
+_LOG_PERIOD_S = 5.0
+# Walking pace: at less, a picture may stay as it is.
+_MOVING_M_S = 1.5
+
+
+@dataclass(eq=False)
+class Camera:
+    """
+    Everything the node has of one camera.
+
+    Attributes:
+        config: replaced as a whole when a parameter changes.
+        image_problems: what the monitor said of the newest picture, in words.
+        silence: why no pictures come, told by the executor's thread.
+        rivals: which publishers share its topic, told by the executor's thread; empty for one.
+    """
+
+    name: str
+    config: CameraConfig
+    stats: CameraStats
+    output: CameraOutput
+    geometry: CameraGeometry
+    guard: StampGuard
+    monitor: ImageMonitor
+    rate_limit: RateLimit
+    image_problems: tuple[str, ...] = ()
+    silence: str = ''
+    rivals: str = ''
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture: as the camera sent it, upright, and when it came."""
+
+    source: Frame
+    upright: Frame
+    received_s: float
+
+
+class PictureTaker:
+    """Judges and decodes what came of all cameras. For the inference thread."""
+
+    def __init__(self, cameras: Mapping[str, Camera], surroundings: Surroundings,
+                 logger: RcutilsLogger) -> None:
+        """
+        Prepare.
+
+        Args:
+            cameras: by name.
+            surroundings: tell whether the vehicle moves.
+            logger: of the node.
+        """
+        self._cameras, self._surroundings, self._logger = cameras, surroundings, logger
+        self._judged_ns = -1
+        self._decoders = ThreadPoolExecutor(min(len(cameras), os.cpu_count() or 1), 'decode')
+
+    def of_now(self, arrivals: Sequence[Arrival], now_ns: int, config: AgeConfig,
+               ) -> tuple[list[Arrival], str]:
+        """
+        Judge pictures by their stamps; those that are refused are counted.
+
+        Args:
+            arrivals: at most one of each camera.
+            now_ns: ROS time.
+            config: limits.
+
+        Returns:
+            Those to be looked at; and the camera whose stamps went back because time was set,
+            empty for none.
+        """
+        clock_stands, self._judged_ns = now_ns == self._judged_ns, now_ns
+        fine, jumped = [], ''
+        for arrival in arrivals:
+            camera = self._cameras[arrival.camera]
+            stamp_ns = stamp_ns_from_time(arrival.message.header.stamp)
+            jumps = camera.guard.jumps
+            verdict = camera.guard.judge(stamp_ns, now_ns, config)
+            if verdict is StampVerdict.FINE:
+                fine.append(arrival)
+                jumped = camera.name if camera.guard.jumps > jumps else jumped
+            else:
+                self._refuse(camera, Drop(verdict.value), stamp_problem(
+                    verdict, stamp_ns, now_ns, config, clock_stands=clock_stands))
+        return fine, jumped
+
+    def decoded(self, arrivals: Sequence[Arrival], look_ahead: Callable[[Frame], None],
+                ) -> list[Picture]:
+        """
+        Decode pictures; those that cannot be are counted.
+
+        Args:
+            arrivals: at most one of each camera.
+            look_ahead: called with each upright picture, in several threads.
+        """
+        def decode(arrival: Arrival) -> Picture | None:
+            try:
+                return self._taken_in(arrival, look_ahead)
+            except ImageError as error:
+                problem = str(error)
+            except Exception as error:  # noqa: BLE001 - one picture must not cost the node
+                problem = explain(error)
+            self._refuse(self._cameras[arrival.camera], Drop.BAD, problem)
+            return None
+
+        # Decoding does not hold the interpreter's lock: each camera may have a core.
+        return [picture for picture in self._decoders.map(decode, arrivals)
+                if picture is not None]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._decoders.shutdown()
+
+    def _taken_in(self, arrival: Arrival, look_ahead: Callable[[Frame], None]) -> Picture:
+        """Decode a picture, see whether the camera sees and how it moved; in any thread."""
+        camera = self._cameras[arrival.camera]
+        decode = (frame_from_compressed_image if isinstance(arrival.message, CompressedImage)
+                  else frame_from_image)
+        source = upright = decode(arrival.message, arrival.camera)
+        if camera.config.rotation_deg:
+            upright = Frame(source.camera, source.stamp_ns, source.frame_id, upright_from_source(
+                source.image_hw3, camera.config.rotation_deg // 90))
+        ego = self._surroundings.ego(source.stamp_ns)
+        camera.image_problems = tuple(problem.value for problem in camera.monitor.check(
+            source, moving=ego is not None and abs(ego.speed_m_s) > _MOVING_M_S))
+        look_ahead(upright)
+        return Picture(source, upright, arrival.received_s)
+
+    def _refuse(self, camera: Camera, cause: Drop, problem: str) -> None:
+        camera.stats.dropped(cause, problem)
+        self._logger.warning(f'Skipped a picture of camera {camera.name}: {problem}',
+                             throttle_duration_sec=_LOG_PERIOD_S)

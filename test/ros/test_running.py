@@ -1,0 +1,96 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How a managed node begins and ends, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import signal
+import sys
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+import pytest
+from ros_peer import ros_peer
+
+pytestmark = pytest.mark.ros
+
+HEALTH = '/ped_detector/health'
+NODE = [sys.executable, Path(__file__).parents[1] / 'support' / 'faulty_detector.py']
+QUICK = ['--ros-args', '-p', 'self_test:=skip']
+
+
+def until_told(peer, text):
+    """Wait until health says something."""
+    peer.listen(DiagnosticStatus, HEALTH)
+    peer.until(lambda: peer.received[HEALTH] and text in peer.received[HEALTH][-1].message, text)
+
+
+def test_it_ends_although_a_manager_has_shut_it_down_before(ros_domain, processes, tmp_path):
+    process = processes.start([*NODE, tmp_path / 'flag', *QUICK], name='detector')
+    with ros_peer(ros_domain) as peer:
+        until_told(peer, 'no picture has come yet')
+        assert peer.call(ChangeState, '/ped_detector/change_state', ChangeState.Request(
+            transition=Transition(id=Transition.TRANSITION_ACTIVE_SHUTDOWN))).success
+        until_told(peer, 'the node is finalized')
+    assert processes.interrupt(process) == 0
+    assert 'Traceback' not in processes.output('detector')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_network_that_is_never_loaded_does_not_keep_the_process(
+        ros_domain, processes, tmp_path, number):
+    flag = tmp_path / 'flag'
+    flag.write_text('loading hangs')
+    process = processes.start([*NODE, flag, *QUICK], name='detector')
+    with ros_peer(ros_domain) as peer:
+        until_told(peer, 'loading the network')
+    process.send_signal(number)
+    process.send_signal(number)
+    assert process.wait(60) == 1
+    assert 'ended by force' in processes.output('detector')
+    assert 'Traceback' not in processes.output('detector')
+
+
+def test_asked_to_start_and_not_able_to_it_stays_and_says_why(ros_domain, processes, tmp_path):
+    process = processes.start([*NODE, tmp_path / 'flag', *QUICK, '-p', 'autostart:=false', '-p',
+                               "camera.image_topic:='my camera'"], name='detector')
+    with ros_peer(ros_domain) as peer:
+        def change(transition):
+            return peer.call(ChangeState, '/ped_detector/change_state', ChangeState.Request(
+                transition=Transition(id=transition))).success
+
+        until_told(peer, 'the node is unconfigured; activate it')
+        assert change(Transition.TRANSITION_CONFIGURE)
+        assert not change(Transition.TRANSITION_ACTIVATE)
+        until_told(peer, 'the node is inactive: cannot activate: Parameter camera.image_topic')
+        assert change(Transition.TRANSITION_CLEANUP)
+        until_told(peer, 'the node is unconfigured; activate it')
+    assert processes.interrupt(process) == 0
+
+
+@pytest.mark.parametrize(('node', 'told'), [('ped_detectr', True), ('ped_detector', False)])
+def test_parameters_for_another_node_are_not_ignored_silently(
+        ros_domain, processes, tmp_path, node, told):
+    file = tmp_path / 'parameters.yaml'
+    file.write_text(f'{node}:\n  ros__parameters:\n    score_threshold: 0.9\n    views: [whole]\n'
+                    f'    camera:\n      views: []\n')
+    process = processes.start([*NODE, tmp_path / 'flag', *QUICK[:1], '--params-file', file],
+                              name='detector')
+    with ros_peer(ros_domain) as peer:
+        until_told(peer, 'no picture has come yet')
+    assert ('is for this node' in processes.output('detector')) == told
+    processes.interrupt(process)
