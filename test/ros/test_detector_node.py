@@ -416,6 +416,31 @@ def test_a_network_that_finds_nobody_known_is_not_started(ros_domain, monkeypatc
         context.try_shutdown()
 
 
+def test_a_view_that_cannot_be_placed_is_told(node_with_double, street_hw3, capfd):
+    node, _ = node_with_double
+    views = rclpy.Parameter('camera.views', value=['whole', 'horizon'])
+    assert node.set_parameters_atomically([views]).successful
+    node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
+    wait_for(lambda: node._cameras['camera'].stats.processed == 1)
+    assert 'horizon of camera camera is left out: no CameraInfo has come' in capfd.readouterr().err
+
+
+def test_a_picture_is_counted_once_also_when_publishing_fails(node_with_double, street_hw3):
+    node, _ = node_with_double
+    stats, ground = node._cameras['camera'].stats, node._ground
+    ground.publish = lambda *_: 1 / 0
+    node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
+    wait_for(lambda: node._lookout.recovery.total == 1)
+    assert (stats.received, stats.processed, stats.total_dropped) == (1, 1, 0)
+
+
+def test_a_health_that_cannot_be_told_ends_the_node(node_with_double):
+    node, _ = node_with_double
+    node._health._values = lambda: 1 / 0
+    wait_for(lambda: node.failed)
+    assert 'the health thread ended: ZeroDivisionError' in node._death
+
+
 def test_a_network_loaded_anew_must_find_people_again(node_with_double, monkeypatch):
     node, _ = node_with_double
     blind = BrightSpotBackend((384, 640), 2)
