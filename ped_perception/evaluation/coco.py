@@ -56,8 +56,9 @@ def labels_from_coco_file(path: Path, person: str = '') -> CocoLabels:
 
     Not counted are boxes of crowds (``iscrowd``), those marked ``ignore``, and those of classes
     that :class:`LabelClasses` ignores. With one category only, whatever its name, that one
-    counts. Where people stand is read from ``position_m`` (x, y, z in the optical frame) or
-    ``depth_m`` (z alone) of an annotation, who they are from ``track_id``.
+    counts. Of an annotation is read who it is (``track_id``), which share of him is visible
+    (``visible`` or, as in CityPersons, ``vis_ratio``), and where he stands (``position_m``: x, y,
+    z in the optical frame; or ``depth_m``: z alone).
 
     Args:
         path: of the file.
@@ -134,7 +135,9 @@ def _labels(path: Path, rows: Sequence[Mapping[str, Any]], roles: Mapping[Any, b
            for row, entry in enumerate(rows)]
     return Labels(np.array(ids, np.int64), boxes_n4,
                   np.array([_counts(entry, roles) for entry in rows], np.bool_),
-                  np.array([_position(entry) for entry in rows], np.float64).reshape(-1, 3))
+                  np.array([_position(entry) for entry in rows], np.float64).reshape(-1, 3),
+                  np.array([float(entry.get('visible', entry.get('vis_ratio', 1.0)))
+                            for entry in rows], np.float64))
 
 
 def _position(entry: Mapping[str, Any]) -> Float64Array:

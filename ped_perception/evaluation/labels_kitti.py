@@ -16,10 +16,12 @@
 """
 KITTI object labels (Geiger et al., "Are we ready for autonomous driving?", CVPR 2012).
 
-Pedestrians count, however much of them is hidden. Sitting people and cyclists are people whom a
-detector may find or not, and ``DontCare`` marks where nobody was labelled: these three are
-ignored. Everything else is left out. KITTI's own protocol counts a found cyclist as an error,
-which is one for a detector that was trained to tell the two apart; ours looks for people.
+Pedestrians count; partly and largely hidden ones are what Dollar et al. (PAMI 2012) call
+partially and heavily occluded, of whom 65 % and 20 % are seen at least. Sitting people and
+cyclists are people whom a detector may find or not, and ``DontCare`` marks where nobody was
+labelled: these three are ignored. Everything else is left out. KITTI's own protocol counts a found
+cyclist as an error, which is one for a detector that was trained to tell the two apart; ours looks
+for people.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from ped_perception.evaluation.mot import Labels
 CALIBRATIONS = 'calib'
 _COLUMNS = 15
 _RESULT_COLUMNS, _TRACKING_COLUMNS = 16, 17
+# By the second number of a line; 3 is not known.
+_VISIBLE = {0.0: 1.0, 1.0: 0.65, 2.0: 0.2}
 
 
 def labels_from_kitti_folder(folder: Path, person: str = '',
@@ -98,7 +102,7 @@ def looks_like_kitti(words: list[str]) -> bool:
 def _labels_from_file(path: Path, classes: LabelClasses, moved_3: Float64Array,
                       names: set[str]) -> Labels:
     """Read a file; the types of its objects are added to ``names``."""
-    boxes, counted, positions = [], [], []
+    boxes, counted, positions, visible = [], [], [], []
     for number, line in lines_of(path):
         words = line.split()
         values = _values(path, number, line)
@@ -110,8 +114,10 @@ def _labels_from_file(path: Path, classes: LabelClasses, moved_3: Float64Array,
             # DontCare is nowhere: -1000 -1000 -1000.
             positions.append(np.array(values[10:13]) + moved_3 if values[12] > 0
                              else np.full(3, np.nan))
+            visible.append(_VISIBLE.get(values[1], 1.0))
     return Labels(np.arange(len(boxes)), np.array(boxes, np.float64).reshape(-1, 4),
-                  np.array(counted, np.bool_), np.array(positions, np.float64).reshape(-1, 3))
+                  np.array(counted, np.bool_), np.array(positions, np.float64).reshape(-1, 3),
+                  np.array(visible, np.float64))
 
 
 def _values(path: Path, number: int, line: str) -> list[float]:

@@ -20,8 +20,9 @@ The protocol is that of Dollar et al., "Pedestrian detection: an evaluation of t
 art" (PAMI 2012), which CityPersons (Zhang et al., CVPR 2017) took over: detections choose in the
 order of their scores the free label that they overlap most, from IoU 0.5 on; one that found none
 and lies by half in an ignored box or region is not counted. Labels outside of the heights of a
-setting are ignored, detections far outside of them are left out. The log-average miss rate is
-the geometric mean of the miss rates at nine rates of false positives from 0.01 to 1 a picture.
+setting, and those of whom too little is visible, are ignored; detections far outside of the
+heights are left out. The log-average miss rate is the geometric mean of the miss rates at nine
+rates of false positives from 0.01 to 1 a picture.
 """
 
 from __future__ import annotations
@@ -43,15 +44,16 @@ _NO_MISS = 1e-10
 
 @dataclass(frozen=True)
 class Setting:
-    """Which people count: heights of their boxes in pixels."""
+    """Which people count: heights of their boxes in pixels, and the share of them to be seen."""
 
     name: str
     min_height_px: float
     max_height_px: float = np.inf
+    min_visible: float = 0.0
 
 
-# The two of Dollar et al. that need no label of what is visible of a person.
-SETTINGS = (Setting('reasonable', 50.0), Setting('all', 20.0))
+# Those of Dollar et al. Where labels do not tell what is visible of a person, all is.
+SETTINGS = (Setting('reasonable', 50.0, min_visible=0.65), Setting('all', 20.0, min_visible=0.2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +95,8 @@ def matched(labels: Labels, boxes_n4: Float64Array, scores_n: Float64Array,
               & (height_n < setting.max_height_px * _SLACK))
     boxes_n4, scores_n, row_n = boxes_n4[near_n], scores_n[near_n], order[near_n]
     height_p = labels.boxes_n4[:, 3] - labels.boxes_n4[:, 1]
-    counted_p = (labels.counted_n & (height_p >= setting.min_height_px)
-                 & (height_p < setting.max_height_px))
+    counted_p = (labels.counted_n & (labels.visible_n >= setting.min_visible)
+                 & (height_p >= setting.min_height_px) & (height_p < setting.max_height_px))
     overlap_np = overlaps_from_boxes(boxes_n4, labels.boxes_n4[counted_p])
     ignored_n = _mostly_inside(
         boxes_n4, np.concatenate([labels.boxes_n4[~counted_p], regions_r4]))

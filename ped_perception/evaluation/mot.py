@@ -67,22 +67,27 @@ class Labels:
         positions_n3: float64[N, 3], where they stand in the optical frame of the camera: x right,
             y down, z forward, metres. NaN where that is not labelled; of some z alone is known.
             Not given, nothing is.
+        visible_n: float64[N] in 0..1, share of each that is not hidden; not given, all is seen.
     """
 
     ids_n: Int64Array
     boxes_n4: Float64Array
     counted_n: BoolArray
     positions_n3: Float64Array = field(default_factory=lambda: np.zeros((0, 3)))
+    visible_n: Float64Array = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""
         count = len(self.ids_n)
         if not len(self.positions_n3):
             object.__setattr__(self, 'positions_n3', np.full((count, 3), np.nan))
+        if not len(self.visible_n):
+            object.__setattr__(self, 'visible_n', np.ones(count))
         for name, dtype, shape in (('ids_n', np.int64, (count,)),
                                    ('boxes_n4', np.float64, (count, 4)),
                                    ('counted_n', np.bool_, (count,)),
-                                   ('positions_n3', np.float64, (count, 3))):
+                                   ('positions_n3', np.float64, (count, 3)),
+                                   ('visible_n', np.float64, (count,))):
             object.__setattr__(self, name, read_only(name, getattr(self, name), dtype, shape))
 
 
@@ -109,10 +114,12 @@ def labels_from_mot_file(path: Path) -> dict[int, Labels]:
     rows_by_frame: dict[int, list[list[float]]] = {}
     for row in _rows_from_csv(path, 7):
         rows = rows_by_frame.setdefault(int(row[0]), [])
-        kind = int(row[7]) if len(row) == _COLUMNS_WITH_CLASS and row[7] > 0 else _PEDESTRIAN
+        has_class = len(row) == _COLUMNS_WITH_CLASS
+        kind = int(row[7]) if has_class and row[7] > 0 else _PEDESTRIAN
         if kind in (_PEDESTRIAN, *_UNCOUNTED_CLASSES):
-            rows.append([*row[:6], row[6] if kind == _PEDESTRIAN else 0.0])
-    return {frame: _labels_from_rows(np.array(rows).reshape(-1, 7))
+            visible = row[8] if has_class and 0 <= row[8] <= 1 else 1.0
+            rows.append([*row[:6], row[6] if kind == _PEDESTRIAN else 0.0, visible])
+    return {frame: _labels_from_rows(np.array(rows).reshape(-1, 8))
             for frame, rows in sorted(rows_by_frame.items())}
 
 
@@ -212,9 +219,10 @@ def _rows_from_csv(path: Path, least: int) -> Iterable[list[float]]:
         yield row
 
 
-def _labels_from_rows(rows_n7: Float64Array) -> Labels:
-    corners_n4 = np.concatenate([rows_n7[:, 2:4], rows_n7[:, 2:4] + rows_n7[:, 4:6]], axis=1)
-    return Labels(rows_n7[:, 1].astype(np.int64), corners_n4, rows_n7[:, 6] != 0)
+def _labels_from_rows(rows_n8: Float64Array) -> Labels:
+    corners_n4 = np.concatenate([rows_n8[:, 2:4], rows_n8[:, 2:4] + rows_n8[:, 4:6]], axis=1)
+    return Labels(rows_n8[:, 1].astype(np.int64), corners_n4, rows_n8[:, 6] != 0,
+                  visible_n=rows_n8[:, 7])
 
 
 def _centres_inside(boxes_n4: Float64Array, regions_r4: Float64Array) -> BoolArray:

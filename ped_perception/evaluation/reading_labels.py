@@ -118,6 +118,10 @@ def _of_sequence(path: Path) -> Path:
 
 def _form_of(path: Path) -> str:
     if path.is_dir():
+        tables = sorted(file.name for file in path.glob('*.json'))
+        if tables:
+            raise SourceError(f'The folder {path} holds {", ".join(tables[:3])}. Give that file, '
+                              f'or say what its text files are with --label-format.')
         return 'kitti' if label_files_are_kitti(path) else 'yolo'
     known = {'.json': 'coco', '.txt': 'mot'}
     if path.suffix.lower() not in known:

@@ -101,7 +101,7 @@ def labels_of(part: Part, place: Path) -> Path:
     raise SourceError(f'{part.source} has no labels: there is no '
                       f'{", no ".join(path.name for path in candidates)} and no folder '
                       f'{Path(part.name).name} with .txt files in {folder.parent}. Label it, or '
-                      f'move it away.')
+                      f'evaluate a recording alone, with {part.source} as the source.')
 
 
 def _is_recording(folder: Path) -> bool:

@@ -96,7 +96,8 @@ class ResultPicture:
         regions = len(self.regions_r4)
         return Labels(np.append(self.labels.ids_n, np.full(regions, -1, np.int64)),
                       np.concatenate([self.labels.boxes_n4, self.regions_r4]),
-                      np.append(self.labels.counted_n, np.zeros(regions, np.bool_)))
+                      np.append(self.labels.counted_n, np.zeros(regions, np.bool_)),
+                      visible_n=np.append(self.labels.visible_n, np.ones(regions)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,10 +251,12 @@ def _coco_from_run(run: Run) -> dict[str, Any]:
 def _people(labels: Labels, has_identities: bool,
             ) -> Iterator[tuple[list[float], int, dict[str, Any]]]:
     """Give box, whether it is not counted, and what else is known, of everybody."""
-    for box, counted, identity, position_m in zip(
+    for box, counted, identity, position_m, visible in zip(
             labels.boxes_n4.tolist(), labels.counted_n.tolist(), labels.ids_n.tolist(),
-            labels.positions_n3.tolist(), strict=True):
+            labels.positions_n3.tolist(), labels.visible_n.tolist(), strict=True):
         more: dict[str, Any] = {'track_id': identity} if has_identities else {}
+        if visible < 1:
+            more['visible'] = visible
         if math.isfinite(position_m[2]):
             more['position_m'] = [value if math.isfinite(value) else None for value in position_m]
         yield box, int(not counted), more
@@ -288,7 +291,8 @@ def _pictures(folder: Path, payloads: Mapping[str, bytes]) -> tuple[ResultPictur
         people = [row for row in labelled if not row.get('region')]
         regions = [row for row in labelled if row.get('region')]
         labels = Labels(np.array([row.get('track_id', row['id']) for row in people], np.int64),
-                        _boxes(people), np.array([not row['iscrowd'] for row in people], np.bool_))
+                        _boxes(people), np.array([not row['iscrowd'] for row in people], np.bool_),
+                        visible_n=np.array([row.get('visible', 1.0) for row in people]))
         seen = tracks[entry['recording']].get(entry['number'], NO_LABELS)
         pictures.append(ResultPicture(
             entry['recording'], entry['number'], key, entry['name'], float(entry['time_ms']),

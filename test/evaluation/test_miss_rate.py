@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ped_perception.evaluation.miss_rate import Curve, matched, Setting
+from ped_perception.evaluation.miss_rate import Curve, matched, Setting, SETTINGS
 from ped_perception.evaluation.mot import Labels
 import pytest
 
@@ -70,6 +70,16 @@ def test_heights_outside_of_a_setting_neither_help_nor_harm():
     # The found small one is ignored, a ghost of 63 px is too small, one of 65 px is within 1.25.
     assert found.scores_n.tolist() == [0.8, 0.6]
     assert found.person_n.tolist() == [0, -1]
+
+
+def test_hidden_people_neither_help_nor_harm():
+    """Of whom less is seen than a setting wants may be found or not."""
+    truth = Labels(np.arange(3), np.array([HERE, THERE, FAR], float), np.ones(3, bool),
+                   visible_n=np.array([1.0, 0.65, 0.64]))
+    reasonable, everybody = SETTINGS
+    found = match(truth, (FAR, 0.9), (THERE, 0.8), setting=reasonable)
+    assert (found.people, found.person_n.tolist()) == (2, [1])
+    assert match(truth, setting=everybody).people == 3
 
 
 def test_log_average_miss_rate_counted_by_hand():

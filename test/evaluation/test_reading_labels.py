@@ -115,6 +115,7 @@ def test_kitti_pedestrians_count_and_people_on_wheels_do_not(tmp_path):
     assert (first.boxes_n4.tolist(), first.counted_n.tolist()) == ([[71, 14, 81, 30]], [True])
     assert second.counted_n.tolist() == [False, False]
     np.testing.assert_allclose(first.positions_n3, [[1.84, 1.47, 8.41]])
+    assert (first.visible_n.tolist(), second.visible_n.tolist()) == ([1], [1, 1])
     assert np.isnan(second.positions_n3[1]).all(), 'DontCare is nowhere'
 
 
@@ -143,13 +144,15 @@ def test_classes_of_coco(tmp_path):
 def test_coco_tells_who_and_where(tmp_path):
     path = coco(tmp_path / 'l.json', ['a.jpg'], [
         {'image_id': 1, 'track_id': 7, 'depth_m': 12.5},
-        {'image_id': 1, 'track_id': 8, 'position_m': [1, 2, 3]}, {'image_id': 1, 'iscrowd': 1}])
+        {'image_id': 1, 'track_id': 8, 'position_m': [1, 2, 3], 'vis_ratio': 0.4},
+        {'image_id': 1, 'iscrowd': 1}])
     labels = read_labels(path)
     found = labels.by_name['a.jpg']
     assert labels.has_identities
     assert found.ids_n.tolist()[:2] == [7, 8]
     assert found.positions_n3[:, 2].tolist()[:2] == [12.5, 3]
     assert np.isnan(found.positions_n3[0, 0])
+    assert found.visible_n.tolist() == [1, 0.4, 1]
 
 
 @pytest.mark.parametrize(('names', 'number', 'stamp_ns', 'expected', 'why'), [
@@ -182,6 +185,7 @@ def test_mot_classes_and_coordinates_of_the_world(tmp_path):
     labels = read_labels(path).by_number
     assert labels[1].ids_n.tolist() == [1, 2, 4], 'the car is left out'
     assert labels[1].counted_n.tolist() == [True, False, False]
+    assert labels[1].visible_n.tolist() == [0.9, 1, 1]
     assert labels[2].counted_n.tolist() == [True, True]
 
 
@@ -224,6 +228,8 @@ def test_a_bad_line_is_named(tmp_path, lines, says, why):
     (lambda path: folder_of(path / 'l'), {}, 'no labels', 'an empty folder'),
     (lambda path: folder_of(path / 'l', a=['0 .5 .5 .2 .2']) / 'a.txt', {}, 'give the folder',
      'one file of many'),
+    (lambda path: coco(path / 'l.json', ['a.jpg']).parent, {}, 'Give that file',
+     'the folder of a file'),
     (lambda path: folder_of(path / 'l', a=['0 .5 .5 .2 .2']), {'form': 'mot'}, 'a file',
      'a folder for a file'),
     (lambda path: folder_of(path / 'l', a=['0 .5 .5 .2 .2']), {'person': 'dog'}, '--class 0',
