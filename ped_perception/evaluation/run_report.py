@@ -42,6 +42,11 @@ from ped_perception.evaluation.report import (
     Tile,
 )
 from ped_perception.evaluation.results import Results
+from ped_perception.evaluation.run_tables import (
+    calibration_table,
+    ground_table,
+    recordings_table,
+)
 from ped_perception.evaluation.track_lanes import track_lanes
 
 _SHOWN = 6
@@ -69,8 +74,8 @@ def report_of_run(results: Results) -> Report:
                  f'{metrics["machine"]["cpu"]}',
         verdict=_verdict(results, pictures), good=None, tiles=_tiles(results),
         sections=tuple(section for section in (
-            _mistakes(results, pictures), _detection(results), _tracking(results),
-            _times(results), _setup(metrics)) if section.blocks),
+            _mistakes(results, pictures), _detection(results), _positions(metrics),
+            _tracking(results), _times(results), _setup(metrics)) if section.blocks),
         footer='Made by ped_evaluate run from the files beside this page. What is published is '
                'what the node would send on: detections from score_threshold on. AP by '
                'pycocotools, the log-average miss rate by the protocol of Dollar et al. (PAMI '
@@ -146,8 +151,17 @@ def _detection(results: Results) -> Section:
     if detection.get('ap_by_distance'):
         blocks.append(_by_bins('AP at IoU 0.5 by distance', detection['ap_by_distance'], 'm',
                                1000))
+    blocks.append(calibration_table(detection['score_calibration']))
+    if 'recordings' in results.metrics:
+        blocks.append(recordings_table(results.metrics['recordings']))
     return Section('How good detections are', f'{detection["people"]} people in '
                    f'{detection["pictures"]} labelled pictures.', tuple(blocks))
+
+
+def _positions(metrics: Mapping[str, Any]) -> Section:
+    rows = metrics.get('ground_error')
+    return Section('Where they stand', 'Published detections of people whose place is labelled, '
+                   'each picture by itself.', (ground_table(rows),) if rows else ())
 
 
 def _by_bins(title: str, bins: Sequence[Mapping[str, Any]], unit: str, endless: float) -> Shares:
@@ -187,14 +201,17 @@ def _times(results: Results) -> Section:
         [picture.time_ms for picture in results.pictures], title='Time of a picture',
         x_label='from decoded picture to tracks [ms]', y_label='pictures',
         marks={f'{name} {times[name]:.1f} ms': times[name] for name in ('p50', 'p95', 'p99')})
-    return Section('How fast', 'One picture after another; nothing waits for the next one.',
+    return Section('How fast', f'One picture after another; nothing waits for the next one. The '
+                   f'process needed {results.metrics["memory_mb"]["peak"]:.0f} MB at its peak.',
                    (chart,))
 
 
 def _setup(metrics: Mapping[str, Any]) -> Section:
     run = tuple((key, str(metrics[key])) for key in (
-        'source', 'labels', 'frames', 'drop', 'seed', 'topic') if metrics.get(key))
-    tables = [Table('Run', run)]
+        'source', 'labels', 'label_format', 'config', 'calibration', 'frames', 'drop', 'seed',
+        'topic') if metrics.get(key))
+    notes = tuple(('note', note) for note in metrics['notes'])
+    tables = [Table('Run', (*run, *notes))]
     for title, key in (('Network', 'network'), ('Machine', 'machine'), ('Versions', 'versions'),
                        ('Parameters', 'parameters')):
         tables.append(Table(title, tuple(
