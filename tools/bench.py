@@ -148,8 +148,8 @@ The background motion of a picture, which the node measures while it decodes, is
 `demo/pets_street.mcap` through `ped_replay`, milliseconds a picture. `overhead` is the share of
 the time that is neither inference nor decoding.""", bench_replay),
         'replay_memory': Section('Replaying long recordings', """
-Raw pictures of 1280x720, seen in one view. `peak_mib` is the most memory that the process had; the
-ratio is to the short recording.""", bench_replay_memory),
+Raw pictures of 1280x720, seen in one view of 320x192. `peak_mib` is the most memory that the
+process had; the ratio is to the short recording.""", bench_replay_memory),
         'receiving': Section('Receiving a picture at 30 Hz', """
 CPU time of the receiving process for each picture, decoding not counted. `kept` is with the
 malloc settings that the nodes use, `default` without them.""", bench_receiving),

@@ -78,8 +78,8 @@ def bench_replay_memory() -> list[Row]:
     """
     Replay short and long recordings, each in a process of its own, and give its peak memory.
 
-    The pictures are seen whole, in one view: the network is not what is measured. The ratio is
-    to the short recording of the same storage.
+    Seen in one view by a small network, which is not what is measured. The ratio is to the short
+    recording of the same storage.
     """
     rows: list[Row] = []
     pictures = _pictures()
@@ -92,7 +92,7 @@ def bench_replay_memory() -> list[Row]:
                 begin_s = time.perf_counter()
                 printed = subprocess.run(
                     [sys.executable, '-c', PROGRAM, str(bag), '-o', str(Path(folder) / 'results'),
-                     '--quiet', '-p', 'views:=[whole]'],
+                     '--quiet', '-p', 'views:=[whole]', '-p', 'network_size:=320x192'],
                     check=True, stdout=subprocess.PIPE, text=True).stdout
                 seconds = time.perf_counter() - begin_s
             of_storage.append({

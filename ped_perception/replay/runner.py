@@ -115,9 +115,8 @@ def replay(bag: Path, output: Path, settings: Settings, *, start_s: float = 0.0,
         for frame in source:
             run.take(frame, names[frame.camera])
             progress(run.summary.pictures, source.frame_count)
-        run.end()
+        run.end(source)
         run.summary.times_s['total'] = time.perf_counter() - begin_s
-        run.summary.notes = tuple(source.notes)
         results.finish({SUMMARY_NAME: run.summary.text()})
     return run.summary
 
@@ -201,10 +200,14 @@ class _Run:
         camera.stats.looked_at(log_s, log_s, 0.0, len(found))
         self._spent('write', begin_s)
 
-    def end(self) -> None:
-        """Write what is left, and add up."""
+    def end(self, source: BagSource) -> None:
+        """Write what is left, add up, and note what could not be read."""
         self._tell_health(self._newest_ns + 1)
         self._copy_until(self._newest_ns)
+        self.summary.notes = tuple(source.notes) + tuple(
+            f'{count} {what} could not be used and are left out.' for count, what in (
+                (source.skipped, 'damaged messages of pictures or calibrations'),
+                (self._surroundings.skipped, 'messages of transforms or odometry')) if count)
         self.summary.people = len(self._ids)
         self.summary.time_jumps = sum(camera.jumps for camera in self._cameras.values())
         self.summary.skipped = {

@@ -52,16 +52,13 @@ def open_source(source: str | Path, *, camera: str = 'camera', topics: Sequence[
             raise SourceError(f'{text} is live: start_s ({start_s:g} s) is for recordings only.')
         return LiveSource(text, camera=camera, rate_hz=rate_hz, size_hw=size_hw)
     path = _readable_path(text)
-    if path.suffix in STORAGE_SUFFIXES or (path.is_dir() and is_bag_folder(path)):
+    if path.suffix in (*STORAGE_SUFFIXES, '.bag') or (path.is_dir() and is_bag_folder(path)):
         # rosbags is an extra: a vehicle without recordings does not need it.
         bag = import_extra('ped_perception.sources.bag', 'bags')
         return cast(Source, bag.BagSource(path, topics=topics, start_s=start_s))
     _refuse_topics(text, topics)
     if path.is_dir():
         return FolderSource(path, camera=camera, rate_hz=rate_hz, start_s=start_s)
-    if path.suffix == '.bag':
-        raise SourceError(f'{path} is a ROS 1 bag. Convert it once: '
-                          f'rosbags-convert --src {path.name} --dst {path.stem}')
     if path.suffix.lower() in PICTURE_SUFFIXES:
         raise SourceError(f'{path} is a single picture. Give the folder it is in.')
     return VideoSource(path, camera=camera, start_s=start_s)

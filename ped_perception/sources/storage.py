@@ -75,6 +75,11 @@ def open_storage(path: Path) -> tuple[Storage, tuple[str, ...]]:
     Raises:
         SourceError: nothing of it can be read.
     """
+    if not path.exists():
+        raise SourceError(f'There is no recording {path} (looked up from {Path.cwd()}).')
+    if path.suffix == '.bag':
+        raise SourceError(f'{path} is a ROS 1 bag. Convert it once: '
+                          f'rosbags-convert --src {path.name} --dst {path.stem}')
     if path.is_file():
         return _open_file(path)
     files = storage_files(path)

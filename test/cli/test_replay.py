@@ -40,11 +40,13 @@ from replays import (
     INFO,
     JPEG,
     messages,
+    messages_as_written,
     replayed,
     stamp_ns,
+    STORE,
     write_pictures,
 )
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 pytestmark = pytest.mark.ros
 
@@ -193,6 +195,26 @@ def test_bad_pictures_are_skipped_and_told(demo_bag, backend, tmp_path):
         == summary.skipped
 
 
+def test_damaged_messages_are_left_out_and_told(demo_bag, demo_results, backend, tmp_path):
+    bag = tmp_path / 'bag'
+    recorded = messages_as_written(demo_bag)[:10]
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        topics = {topic: writer.add_connection(topic, kind, typestore=STORE)
+                  for topic, kind in {(topic, kind) for topic, kind, _, _ in recorded}}
+        odometry = writer.add_connection('/odom', 'nav_msgs/msg/Odometry', typestore=STORE)
+        writer.write(odometry, recorded[0][2], b'no odometry')
+        for number, (topic, _, log_ns, data) in enumerate(recorded):
+            # The header and some of the picture are there.
+            writer.write(topics[topic], log_ns, data[:300] if number == 9 else data)
+    summary = replayed(bag, tmp_path / 'out', backend, {
+        'cameras': ['camera'], 'odometry_topic': 'odom'})
+    assert summary.looked_at == 4
+    assert [note[:20] for note in summary.notes] == [
+        '1 damaged messages o', '1 messages of transf']
+    expected, found = by_stamp(demo_results), by_stamp(tmp_path / 'out')
+    assert found == {stamp: expected[stamp] for stamp in found}
+
+
 def test_a_camera_on_its_head_sees_the_same_people(demo_bag, demo_results, backend, tmp_path):
     turned = [(stamp, image_hw3[::-1, ::-1]) for stamp, image_hw3 in demo_pictures(demo_bag)]
     bag = write_pictures(tmp_path / 'bag', turned)
@@ -250,7 +272,9 @@ def test_every_image_topic_is_a_camera_named_after_it():
 
 
 @pytest.mark.parametrize(('arguments', 'told'), [
-    (['nowhere.mcap'], 'nowhere.mcap'),
+    (['nowhere.mcap'], 'There is no recording nowhere.mcap'),
+    (['{other}/old.bag'], 'rosbags-convert --src old.bag'),
+    (['{other}/no.mcap'], 'no.mcap cannot be read'),
     (['{bag}', '-p', 'score_treshold:=0.5'], 'Did you mean score_threshold?'),
     (['{bag}', '-p', 'score_threshold:=7'], 'must lie between'),
     (['{bag}', '-p', 'score_threshold'], 'NAME:=VALUE'),
@@ -261,8 +285,12 @@ def test_every_image_topic_is_a_camera_named_after_it():
     (['{empty}'], 'There is no recording in'),
 ])
 def test_what_cannot_be_replayed_is_told(demo_bag, tmp_path, capsys, arguments, told):
-    (tmp_path / 'empty').mkdir()
-    words = [word.format(bag=demo_bag, empty=tmp_path / 'empty') for word in arguments]
+    folders = {name: tmp_path / name for name in ('empty', 'other')}
+    for folder in folders.values():
+        folder.mkdir()
+    for name in ('old.bag', 'no.mcap'):
+        (folders['other'] / name).write_bytes(b'#ROSBAG V2.0')
+    words = [word.format(bag=demo_bag, **folders) for word in arguments]
     assert main([*words, '-o', str(tmp_path / 'out'), '--quiet']) == 1
     said = capsys.readouterr()
     assert told in said.err

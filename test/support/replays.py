@@ -38,6 +38,13 @@ def messages(folder, topic):
                 for connection, log_ns, data in reader.messages(connections)]
 
 
+def messages_as_written(folder):
+    """Read topic, type, time of writing and bytes of all messages of a recording."""
+    with AnyReader([folder]) as reader:
+        return [(connection.topic, connection.msgtype, log_ns, bytes(data))
+                for connection, log_ns, data in reader.messages()]
+
+
 def stamp_ns(message):
     """Give the stamp of a header."""
     return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
