@@ -96,7 +96,7 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
     histogram = np.arange(count * _HALVES)[:, None] * _COLOURS
     counts = np.bincount((bin_m.reshape(count * _HALVES, _POINTS) + histogram).ravel(),
                          minlength=count * LOOK_SIZE)
-    return _ROOTS[counts].reshape(count, LOOK_SIZE)
+    return _ROOTS.take(counts).reshape(count, LOOK_SIZE)
 
 
 def look_distances(looks_td: Float32Array, looks_nd: Float32Array, rows_p: Int64Array,

@@ -63,12 +63,12 @@ def overlapping_pairs(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.float
     meet_tn &= ay1[:, None] < by2
     meet_tn &= by1 < ay2[:, None]
     rows_p, columns_p = np.divmod(np.flatnonzero(meet_tn), max(1, len(bx1)))
-    a_p4 = np.asarray(boxes_t4, np.float64).take(rows_p, axis=0)
-    b_p4 = np.asarray(boxes_n4, np.float64).take(columns_p, axis=0)
-    width_p, height_p = (np.minimum(a_p4[:, 2:], b_p4[:, 2:])
-                         - np.maximum(a_p4[:, :2], b_p4[:, :2])).T
+    a_t4, b_n4 = np.asarray(boxes_t4, np.float64), np.asarray(boxes_n4, np.float64)
+    a_4p = np.ascontiguousarray(a_t4.T).take(rows_p, axis=1)
+    b_4p = np.ascontiguousarray(b_n4.T).take(columns_p, axis=1)
+    width_p, height_p = np.minimum(a_4p[2:], b_4p[2:]) - np.maximum(a_4p[:2], b_4p[:2])
     common_p = width_p * height_p
-    union_p = _areas(a_p4) + _areas(b_p4) - common_p
+    union_p = _areas(a_t4).take(rows_p) + _areas(b_n4).take(columns_p) - common_p
     # Turned boxes have a negative side and no common area with anything.
     real_p = (width_p > 0) & (height_p > 0) & (union_p > 0)
     return Pairs(rows_p[real_p], columns_p[real_p], common_p[real_p] / union_p[real_p])
@@ -134,12 +134,18 @@ def assigned_pairs(rows_p: Int64Array, columns_p: Int64Array, cost_p: Float64Arr
     alone_p = ((np.bincount(rows_p)[rows_p] == 1) & (np.bincount(columns_p)[columns_p] == 1))
     chosen_p = alone_p & (cost_p < max_cost)
     rest = np.flatnonzero(~alone_p)
-    rows, row_of_rest = np.unique(rows_p[rest], return_inverse=True)
-    columns, column_of_rest = np.unique(columns_p[rest], return_inverse=True)
-    cost = np.full((len(rows), len(columns)), max_cost)
+    row_count, row_of_rest = _renumbered(rows_p[rest])
+    column_count, column_of_rest = _renumbered(columns_p[rest])
+    cost = np.full((row_count, column_count), max_cost)
     pair = np.zeros(cost.shape, np.int64)
     cost[row_of_rest, column_of_rest] = np.minimum(cost_p[rest], max_cost)
     pair[row_of_rest, column_of_rest] = rest
     best = linear_sum_assignment(cost)
     chosen_p[pair[best][cost[best] < max_cost]] = True
     return np.flatnonzero(chosen_p)
+
+
+def _renumbered(numbers_p: Int64Array) -> tuple[int, Int64Array]:
+    """Count different numbers and give each its place among them; without sorting any."""
+    place = np.cumsum(np.bincount(numbers_p) > 0) - 1
+    return int(place[-1]) + 1 if len(place) else 0, place[numbers_p]

@@ -268,8 +268,8 @@ class GroundFilter:
     def _join(self, camera: str, born: set[int]) -> None:
         """Make one of pedestrians that different cameras see at one place."""
         people = self._people
-        alone_m = np.array([links.keys() == {camera} for links in people.links], np.bool_)
         other_m = np.array([camera not in links for links in people.links], np.bool_)
+        alone_m = ~other_m & np.array([len(links) == 1 for links in people.links], np.bool_)
         pairs = people.close_pairs(
             np.flatnonzero(alone_m & people.placed_m), np.flatnonzero(other_m & people.placed_m),
             self._config.join_sigmas, self._config.join_max_m)

@@ -114,8 +114,9 @@ class People:
     def tracks(self, motion: MotionState, stamp_ns: int, predicted: bool, over_ground: bool,
                ) -> GroundTracks:
         """Write down everybody, with the motion as it is or as it will be."""
-        told_m3 = np.array([_told(links) for links in self.links], np.float64).reshape(-1, 3)
-        reason_m, scores_m, measured_m = told_m3.T
+        told = [_told(links) for links in self.links]
+        reasons, scores, measured, sources = zip(*told, strict=True) if told else ((),) * 4
+        reason_m: Int64Array = np.array(reasons, np.int64)
         reason_m = np.where(~self.placed_m & (reason_m < GroundReason.ABOVE_HORIZON),
                             GroundReason.LOST, reason_m)
         xy_m2, v_m2, heights_m = motion.x_m2.copy(), motion.v_m2.copy(), self.heights_m.copy()
@@ -125,21 +126,24 @@ class People:
         return GroundTracks(
             stamp_ns=stamp_ns, ids_t=self.ids_m.copy(), xy_t2=xy_m2, cov_t22=cov_m22,
             velocity_t2=v_m2, velocity_cov_t22=v_cov_m22, heights_t=heights_m,
-            scores_t=scores_m.astype(np.float32), valid_t=self.placed_m,
-            predicted_t=(measured_m == 0) | predicted,
-            reason_t=reason_m.astype(np.uint8), over_ground=over_ground,
-            sources_t=tuple(tuple((camera, link.track_id) for camera, link in links.items())
-                            for links in self.links))
+            scores_t=np.array(scores, np.float32), valid_t=self.placed_m,
+            predicted_t=~np.array(measured, np.bool_) | predicted,
+            reason_t=reason_m.astype(np.uint8), over_ground=over_ground, sources_t=sources)
 
 
-def _told(links: dict[str, Link]) -> tuple[int, float, bool]:
-    """Give reason, score and whether measured: of the cameras that measured, else of any."""
+def _told(links: dict[str, Link]) -> tuple[int, float, bool, tuple[tuple[str, int], ...]]:
+    """
+    Give what is told of somebody: reason, score, whether measured, and the tracks he is.
+
+    The first two are those of the cameras that measured, else of any.
+    """
     if len(links) == 1:
         # Nearly everybody, in every picture: worth a shorter way.
-        link = next(iter(links.values()))
-        return link.reason, link.score, link.measured
+        (camera, link), = links.items()
+        return link.reason, link.score, link.measured, ((camera, link.track_id),)
     measured = [link for link in links.values() if link.measured]
     asked = measured or list(links.values())
     if not asked:
-        return GroundReason.LOST, 0.0, False
-    return asked[0].reason, max(link.score for link in asked), bool(measured)
+        return GroundReason.LOST, 0.0, False, ()
+    return (asked[0].reason, max(link.score for link in asked), bool(measured),
+            tuple((camera, link.track_id) for camera, link in links.items()))

@@ -30,6 +30,7 @@ height two steps of 50 ms are one step of 100 ms, so frames may be dropped and r
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Int64Array
@@ -124,7 +125,7 @@ class BoxStates:
             copies.append(copy)
         return BoxStates(*copies)
 
-    @property
+    @cached_property
     def sizes_t2(self) -> Float64Array:
         """Widths and heights in pixels."""
         sizes: Float64Array = np.exp(np.clip(self.position_t4[:, 2:], *_LOG_SIDES))

@@ -124,11 +124,13 @@ def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
     clear_n = sure_n & (crowd_n <= _MAX_CROWD) & known_looks(looks_nd)
     rows = np.flatnonzero(people.detections_t >= 0)
     rows = rows[clear_n[people.detections_t[rows]]]
-    seen_md = looks_nd[people.detections_t[rows]]
-    share_m1 = np.where(known_looks(people.looks_td[rows]), share_t[rows], 1)[:, None]
-    mixed_md = (1 - share_m1) * people.looks_td[rows] + share_m1 * seen_md
+    old_md = people.looks_td.take(rows, axis=0)
+    share_m1 = np.where(known_looks(old_md), share_t[rows], 1)[:, None]
+    mixed_md = (1 - share_m1) * old_md
+    mixed_md += share_m1 * looks_nd.take(people.detections_t[rows], axis=0)
+    mixed_md /= np.sqrt(np.einsum('md,md->m', mixed_md, mixed_md))[:, None]
     looks_td = people.looks_td.copy()
-    looks_td[rows] = mixed_md / np.linalg.norm(mixed_md, axis=1, keepdims=True)
+    looks_td[rows] = mixed_md
     return replace(people, looks_td=looks_td)
 
 
