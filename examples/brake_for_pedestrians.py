@@ -41,9 +41,9 @@ from vision_msgs.msg import Detection2DArray
 
 INPUTS = {'ped_detector/health': DiagnosticStatus, 'ped_detector/obstacles': PointCloud2,
           'ped_detector/unplaced': Detection2DArray, 'odom': Odometry}
-# Notes of who is too far away to have a position, or not seen any more. Anybody else without one
-# may be in front of the bumper.
-HARMLESS = {'too_far', 'above_horizon', 'predicted'}
+# Remarks on who is too far away to have a position, or was lost from sight some time ago. Anybody
+# else without one may be in front of the bumper, also when one picture does not show him.
+HARMLESS = ({'too_far'}, {'above_horizon'}, {'lost', 'predicted'})
 
 
 class BrakeForPedestrians(Node):
@@ -77,8 +77,8 @@ class BrakeForPedestrians(Node):
         """Say why to brake; empty for no reason."""
         if health.level >= DiagnosticStatus.ERROR:
             return health.message
-        if any(HARMLESS.isdisjoint(result.hypothesis.class_id for result in found.results)
-               for found in unplaced.detections):
+        said = [{result.hypothesis.class_id for result in d.results} for d in unplaced.detections]
+        if any(not any(known <= remarks for known in HARMLESS) for remarks in said):
             return 'a pedestrian is seen, but not where'
         stamp, twist = obstacles.header.stamp, odometry.twist.twist
         age_s = self.get_clock().now().nanoseconds / 1e9 - stamp.sec - stamp.nanosec / 1e9

@@ -45,6 +45,8 @@ BESIDE = ground_tracks([(15.0, 6.0)])
 STEPS_IN = ground_tracks([(18.0, 4.0)], velocity=[(0.0, -2.0)])
 FAR = ground_tracks([(60.0, 0.0)])
 UNPLACED = ground_tracks([None], reasons=[GroundReason.NO_TRANSFORM])
+MISSED = ground_tracks([None], reasons=[GroundReason.NO_TRANSFORM], predicted=[True])
+LOST = ground_tracks([None], reasons=[GroundReason.LOST], predicted=[True])
 ABOVE_HORIZON = ground_tracks([None], reasons=[GroundReason.ABOVE_HORIZON])
 
 
@@ -72,10 +74,12 @@ class Vehicle:
         tracks = dataclasses.replace(tracks, stamp_ns=stamp_ns)
         odometry = Odometry()
         odometry.twist.twist.linear.x = speed_m_s
-        # A pedestrian whose camera shows him now: the box is not empty.
         unplaced = unplaced_from_tracks(tracks, {}, 'base_link')
-        for found in unplaced.detections:
-            del found.results[2:]
+        for found, predicted in zip(unplaced.detections, tracks.predicted_t[~tracks.valid_t],
+                                    strict=True):
+            if not predicted:
+                # His camera shows him now: the box is not empty.
+                del found.results[2:]
         messages = {'health': DiagnosticStatus(level=level, message=message),
                     'obstacles': cloud_from_tracks(tracks, 'base_link'), 'unplaced': unplaced,
                     'odom': odometry}
@@ -105,6 +109,8 @@ STEPS = [
     ('too far to matter yet', {'tracks': FAR}, False),
     ('in the way of a vehicle that stands', {'tracks': AHEAD, 'speed_m_s': 0.0}, False),
     ('somebody is seen, nobody knows where', {'tracks': UNPLACED}, True),
+    ('one picture does not show him', {'tracks': MISSED}, True),
+    ('lost from sight some time ago', {'tracks': LOST}, False),
     ('somebody far away', {'tracks': ABOVE_HORIZON}, False),
     ('a camera is blind', {'level': DiagnosticStatus.ERROR, 'message': 'BLIND: front'}, True),
     ('degraded: looking, with something wrong', {'level': DiagnosticStatus.WARN}, False),
