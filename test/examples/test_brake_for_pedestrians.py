@@ -30,7 +30,7 @@ from nav_msgs.msg import Odometry
 from ped_perception.core.types import GroundReason
 from ped_perception.ros.pedestrian_messages import cloud_from_tracks, unplaced_from_tracks
 import pytest
-from ros_peer import ros_peer
+from ros_peer import PATIENCE_S, ros_peer
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Bool
 from surroundings import ground_tracks
@@ -87,7 +87,8 @@ class Vehicle:
             if topic != silent:
                 publisher.publish(messages[topic])
 
-    def until_brake_is(self, wanted: bool, why: str, patience_s: float = 20.0, **what) -> None:
+    def until_brake_is(self, wanted: bool, why: str, patience_s: float = PATIENCE_S,
+                       **what) -> None:
         """Go on saying the same until the brake has been so for half a second."""
         deadline_s = time.monotonic() + patience_s
         while True:
