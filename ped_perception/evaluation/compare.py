@@ -219,12 +219,15 @@ def _first(pictures: Sequence[PictureChange], count: int, gap: int,
            weight: Callable[[PictureChange], int]) -> list[PictureChange]:
     chosen: list[PictureChange] = []
     for change in sorted(pictures, key=lambda one: -weight(one)):
-        number = change.a.picture.number
         if weight(change) <= 0 or len(chosen) == count:
             break
-        if all(abs(number - other.a.picture.number) >= gap for other in chosen):
+        if not any(_are_near(change.a.picture, other.a.picture, gap) for other in chosen):
             chosen.append(change)
     return chosen
+
+
+def _are_near(a: ResultPicture, b: ResultPicture, gap: int) -> bool:
+    return a.recording == b.recording and abs(a.number - b.number) < gap
 
 
 def _is_same(a: ResultPicture, b: ResultPicture) -> bool:

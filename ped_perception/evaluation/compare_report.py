@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.types import Uint8Array
 from ped_perception.evaluation.compare import Comparison, PictureChange
 from ped_perception.evaluation.comparison_summary import (
@@ -33,7 +32,7 @@ from ped_perception.evaluation.curves import miss_rate_chart, precision_chart
 from ped_perception.evaluation.figures import Change
 from ped_perception.evaluation.miss_rate import SETTINGS
 from ped_perception.evaluation.overlays import boxes_of, drawn, LEGEND, part_around
-from ped_perception.evaluation.reopening import pictures_again
+from ped_perception.evaluation.reopening import pictures_if_there
 from ped_perception.evaluation.report import (
     Block,
     Picture,
@@ -64,7 +63,10 @@ def report_of_comparison(comparison: Comparison, verdict: Verdict, source: str =
         the page, and why there are no pictures in it, '' where there are.
     """
     changes = {'worse': comparison.worst(_SHOWN), 'better': comparison.best(_SHOWN)}
-    images, problem = _images(comparison, [*changes['worse'], *changes['better']], source)
+    images, problem = pictures_if_there(
+        comparison.b, [change.b.picture for word in changes for change in changes[word]], source)
+    if problem:
+        problem += ' --source says where they are now.'
     a, b = comparison.a, comparison.b
     runs = {'A': a, 'B': b}
     people = sum(change.a.found.people for change in comparison.pictures)
@@ -84,15 +86,6 @@ def report_of_comparison(comparison: Comparison, verdict: Verdict, source: str =
             if people else None))),
         footer=' '.join(comparison.notes))
     return report, problem
-
-
-def _images(comparison: Comparison, changes: Sequence[PictureChange], source: str,
-            ) -> tuple[Mapping[int | str, Uint8Array], str]:
-    """Give pictures by their image_id, and why there are none."""
-    try:
-        return pictures_again(comparison.b, [change.b.picture for change in changes], source), ''
-    except PedPerceptionError as error:
-        return {}, f'{error} --source says where they are now.'
 
 
 def _tiles(comparison: Comparison) -> tuple[Tile, ...]:

@@ -28,7 +28,7 @@ from ped_perception.evaluation.results import Results
 # Parts of metrics.json that say how a run came about, and what is written before their names.
 _SETUP = {'network': 'network ', 'parameters': '', 'machine': 'machine: ',
           'versions': 'version of '}
-_SETUP_KEYS = ('source', 'labels', 'frames', 'drop', 'seed', 'topic')
+_SETUP_KEYS = ('source', 'labels', 'frames', 'drop', 'seed', 'topic', 'config', 'calibration')
 # Differs always, and explains times only.
 _NOT_SETUP = ('load_average',)
 

@@ -157,7 +157,8 @@ def _worst(mistakes: Iterable[Mistake], count: int, sequence: bool) -> list[Mist
 
 
 def _is_same_place(a: Mistake, b: Mistake) -> bool:
-    return _overlap(a.box_xyxy, b.box_xyxy[None]) >= _SAME_PLACE
+    return (a.judged.picture.recording == b.judged.picture.recording
+            and _overlap(a.box_xyxy, b.box_xyxy[None]) >= _SAME_PLACE)
 
 
 def _overlap(box_xyxy: Float64Array, boxes_n4: NDArray[np.floating]) -> float:

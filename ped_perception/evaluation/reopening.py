@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ped_perception.core.errors import ImageError, SourceError
+from ped_perception.core.errors import ImageError, PedPerceptionError, SourceError
 from ped_perception.core.types import Uint8Array
 from ped_perception.evaluation.recordings import parts_of
 from ped_perception.evaluation.results import ResultPicture, Results
@@ -60,6 +60,15 @@ def pictures_again(results: Results, wanted: Iterable[ResultPicture], source: st
         topic = topics.get(recording, results.metrics.get('topic', ''))
         images.update(_of_recording(results, sources[recording], topic, by_number))
     return images
+
+
+def pictures_if_there(results: Results, wanted: Iterable[ResultPicture], source: str = '',
+                      ) -> tuple[Mapping[int | str, Uint8Array], str]:
+    """Give what :func:`pictures_again` gives and '', or nothing and why they cannot be read."""
+    try:
+        return pictures_again(results, wanted, source), ''
+    except PedPerceptionError as error:
+        return {}, str(error)
 
 
 def _of_recording(results: Results, source: str, topic: str,

@@ -29,7 +29,9 @@ _MIN_OVERLAP = 0.5
 _MOST = 40
 # Where nobody followed a person.
 _NOBODY = -1
-# Of a person or a track, picture by picture: place on the axis, and id of the track.
+# Whose lane it is: the recording, and the id of the person or the track.
+_Key = tuple[str, int]
+# Of one of them, picture by picture: place on the axis, and id of the track.
 _History = list[tuple[int, int]]
 
 
@@ -37,24 +39,25 @@ def track_lanes(results: Results) -> Lanes | None:
     """Draw the tracks of a run over its pictures; None where nobody was followed."""
     numbers = [picture.number for picture in results.pictures]
     # Those of several recordings begin again; they are counted through then.
-    places = (numbers if all(a < b for a, b in itertools.pairwise(numbers))
-              else list(range(1, len(numbers) + 1)))
+    several = any(a >= b for a, b in itertools.pairwise(numbers))
+    places = list(range(1, len(numbers) + 1)) if several else numbers
     of_people = 'tracking' in results.metrics
-    histories: dict[tuple[str, int], _History] = {}
+    histories: dict[_Key, _History] = {}
     for place, picture in zip(places, results.pictures, strict=True):
-        for key, track in (_followed(picture) if of_people else
-                           ((track, track) for track in picture.ids_t.tolist())):
-            histories.setdefault((picture.recording, key), []).append((place, track))
+        for identity, track in (_followed(picture) if of_people else
+                                ((track, track) for track in picture.ids_t.tolist())):
+            histories.setdefault((picture.recording, identity), []).append((place, track))
     if not histories:
         return None
     following = dict(itertools.pairwise(places))
     longest = sorted(histories, key=lambda key: -len(histories[key]))[:_MOST]
     word = 'person' if of_people else 'track'
-    lanes = tuple(_lane(f'{key[0]} {word} {key[1]}'.strip(), histories[key], following)
+    lanes = tuple(_lane(f'{word} {key[1]}', histories[key], following, key[0])
                   for key in sorted(longest, key=lambda key: histories[key][0]))
     left_out = len(histories) - len(longest)
     return Lanes(
-        'Labelled people over time' if of_people else 'Tracks over time', 'picture', lanes,
+        'Labelled people over time' if of_people else 'Tracks over time',
+        'picture, all recordings one after the other' if several else 'picture', lanes,
         (float(places[0]), float(places[-1] + 1)), ' '.join(filter(None, (
             'Blue: followed. Red: labelled, but not followed. A black line: from here on another '
             'track follows the same person.' if of_people else '',
@@ -72,10 +75,12 @@ def _followed(picture: ResultPicture) -> Iterable[tuple[int, int]]:
     return zip(people_p.tolist(), tracks_p.tolist(), strict=True)
 
 
-def _lane(label: str, history: Sequence[tuple[int, int]], following: dict[int, int]) -> Lane:
+def _lane(label: str, history: Sequence[tuple[int, int]], following: dict[int, int],
+          recording: str) -> Lane:
     spans: list[Span] = []
     marks: list[tuple[float, str]] = []
     begin, last_track = 0, _NOBODY
+    said = f'{recording}, {label}' if recording else label
     for index, (place, track) in enumerate(history):
         before = history[index - 1] if index else (None, None)
         if track not in (_NOBODY, last_track):
@@ -83,9 +88,9 @@ def _lane(label: str, history: Sequence[tuple[int, int]], following: dict[int, i
                 marks.append((place, f'track {track} instead of {last_track}'))
             last_track = track
         if index and (track != before[1] or following.get(history[index - 1][0]) != place):
-            spans.append(_span(label, history[begin:index], following))
+            spans.append(_span(said, history[begin:index], following))
             begin = index
-    spans.append(_span(label, history[begin:], following))
+    spans.append(_span(said, history[begin:], following))
     return Lane(label, tuple(spans), tuple(marks))
 
 

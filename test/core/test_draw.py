@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ped_perception.core.draw import BOX_COLOUR, draw_caption, draw_detections
+from ped_perception.core.draw import BOX_COLOUR, draw_box, draw_caption, draw_detections
 from ped_perception.core.types import Detections
 import pytest
 
@@ -91,3 +91,11 @@ def test_a_caption_is_readable_and_leaves_the_rest_of_the_picture_alone():
     assert corner_hw3.max() > 200, 'no bright letters on the dark ground'
     assert (image_hw3[40:] == 128).all()
     assert (image_hw3[:, 300:] == 128).all()
+
+
+def test_a_box_without_a_label_is_only_its_line_in_the_colour_asked_for():
+    image_hw3 = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    draw_box(image_hw3, (100, 150, 160, 300), '', (10, 20, 250))
+    assert tuple(image_hw3[150, 130]) == (10, 20, 250)
+    changed_rows, _ = np.nonzero((image_hw3 != 128).any(axis=2))
+    assert changed_rows.min() >= 146, 'nothing stands above it'

@@ -26,7 +26,15 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-from ped_perception.evaluation.charts import Bar, Chart, histogram, lay_out, Line, ticks
+from ped_perception.evaluation.charts import (
+    Bar,
+    Chart,
+    histogram,
+    lay_out,
+    Line,
+    log_ticks,
+    ticks,
+)
 from ped_perception.evaluation.report import (
     html_from_report,
     picture_from_image,
@@ -111,7 +119,8 @@ def test_everything_given_is_on_the_page():
         assert text in texts
 
 
-@pytest.mark.parametrize(('good', 'mark'), [(True, 'verdict good'), (False, 'verdict bad')])
+@pytest.mark.parametrize(('good', 'mark'), [
+    (True, 'verdict good'), (False, 'verdict bad'), (None, 'verdict neutral')])
 def test_the_verdict_looks_like_what_it_says(good, mark):
     assert f'class="{mark}"' in html_from_report(report(good=good))
 
@@ -194,3 +203,29 @@ def test_ticks_are_few_round_and_inside(low, span, most):
 
 def test_ticks_of_a_common_range():
     assert ticks(0, 10, 6) == [0, 2, 4, 6, 8, 10]
+
+
+def test_on_logarithmic_axes_equal_ratios_are_equally_long():
+    chart = Chart('c', 'x', 'y', lines=(Line([0.01, 0.1, 1.0], [1.0, 0.1, 0.01]),),
+                  x_range=(0.01, 1.0), y_range=(0.01, 1.0), x_log=True, y_log=True)
+    left, top, right, bottom = lay_out(chart).frame
+    middle = f'{(left + right) / 2:.1f} {(top + bottom) / 2:.1f}'
+    assert lay_out(chart).paths == [
+        f'M{left:.1f} {top:.1f}L{middle}L{right:.1f} {bottom:.1f}']
+    assert lay_out(chart).y_ticks[0] == (bottom, '0.01')
+
+
+@pytest.mark.parametrize('limits', [None, (0.0, 1.0), (-1.0, 1.0)])
+def test_a_logarithm_of_nothing_is_refused(limits):
+    with pytest.raises(ValueError, match='logarithmic'):
+        Chart('c', 'x', 'y', x_range=limits, x_log=True)
+
+
+@settings(deadline=None)
+@given(st.floats(1e-6, 1e3), st.floats(1.5, 1e9))
+def test_logarithmic_ticks_are_round_and_inside(low, ratio):
+    found = log_ticks(low, low * ratio)
+    assert found == sorted(set(found))
+    assert all(low * (1 - 1e-6) <= tick <= low * ratio * (1 + 1e-6) for tick in found)
+    assert log_ticks(1e-3, 10.0, 13)[:4] == [0.001, 0.002, 0.005, 0.01]
+    assert log_ticks(1e-2, 1.0, 3) == [0.01, 0.1, 1.0]
