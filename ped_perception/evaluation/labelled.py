@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+import functools
 from pathlib import Path
 import re
 
@@ -107,12 +108,13 @@ class LabelledPictures:
         if frame.name:
             stem = Path(frame.name).stem
             return next((name for name in (frame.name, stem) if name in self.by_name), None)
-        numbers = self.names_by_number()
+        numbers = self._names_by_number
         return numbers.get(number, numbers.get(frame.stamp_ns))
 
-    def names_by_number(self) -> Mapping[int, str]:
+    @functools.cached_property
+    def _names_by_number(self) -> Mapping[int, str]:
         """
-        Give the names by the last number in them, for pictures that are no files.
+        The names by the last number in them, for pictures that are no files.
 
         Numbers count pictures from 1; where there is a 0, from 0. Those of a thousand million and
         more are stamps in nanoseconds, as ``ped_evaluate harvest`` names pictures.
@@ -120,21 +122,21 @@ class LabelledPictures:
         Raises:
             SourceError: names have no number, or the same one.
         """
-        if not self._numbers:
-            found: dict[int, str] = {}
-            for name in self.by_name:
-                digits = _DIGITS.findall(Path(name).stem)
-                number = int(digits[-1]) if digits else -1
-                if number < 0 or number in found:
-                    raise SourceError(
-                        f'The pictures of this source have no file names, so that labels are '
-                        f'found by the number in theirs; {name} in {self.place} has '
-                        f'{"none" if number < 0 else f"that of {found[number]}"}.')
-                found[number] = name
-            first = 0 if 0 in found else 1
-            self._numbers.update({
-                number if number >= _FIRST_STAMP_NS else number - first + 1: name
-                for number, name in found.items()})
-        return self._numbers
+        found: dict[int, str] = {}
+        for name in self.by_name:
+            number = last_number(name)
+            if number is None or number in found:
+                raise SourceError(
+                    f'The pictures of this source have no file names, so that labels are found by '
+                    f'the number in theirs; {name} in {self.place} has '
+                    f'{"none" if number is None else f"that of {found[number]}"}.')
+            found[number] = name
+        first = 0 if 0 in found else 1
+        return {number if number >= _FIRST_STAMP_NS else number - first + 1: name
+                for number, name in found.items()}
 
-    _numbers: dict[int, str] = field(default_factory=dict, init=False)
+
+def last_number(name: str) -> int | None:
+    """Give the last number in the name of a file, None where there is none."""
+    digits = _DIGITS.findall(Path(name).stem)
+    return int(digits[-1]) if digits else None

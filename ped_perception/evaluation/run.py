@@ -31,6 +31,7 @@ from ped_perception.core.pipeline import BackendInfo, Pipeline
 from ped_perception.core.types import Detections
 from ped_perception.evaluation.detection import EVERYBODY
 from ped_perception.evaluation.ground_score import depths_of, Placed, placed_from, positions_of
+from ped_perception.evaluation.labelled import last_number
 from ped_perception.evaluation.looking import Looked, Recording, Sight
 from ped_perception.evaluation.miss_rate import matched
 from ped_perception.evaluation.mot import Labels
@@ -40,6 +41,7 @@ from ped_perception.sources import SourceFrame
 # Detections from this score on are kept for the curves; the tracker and the publication get
 # what their own thresholds let through.
 LOWEST_SCORE = 0.02
+_LEAST_STAMP = 10**9
 
 # A picture as the source gave it, the same prepared, and what was found in it.
 Watch = Callable[[SourceFrame, Sight, Looked], object]
@@ -125,12 +127,23 @@ def _look_over(recording: Recording, selection: Selection, pipeline: Pipeline,
                 and np.isfinite(looked.labels.positions_n3[:, 2]).any():
             run.note(f'Positions are labelled, but errors on the ground cannot be told: '
                      f'{sight.problem}.')
+        if labels.form == 'mot' and len(run.looked) == before:
+            _note_order(looked, run)
         run.looked.append(looked)
         watch(taken, sight, looked)
         progress()
     if not any(looked.labels is not None for looked in run.looked[before:]):
         raise SourceError(f'None of the {len(run.looked) - before} pictures of {source.name} is '
                           f'labelled in {labels.place}. Do the labels belong to it?')
+
+
+def _note_order(looked: Looked, run: Run) -> None:
+    """Say so where the names of files count otherwise than labels without names do."""
+    number = last_number(looked.name)
+    # Names that are stamps count nothing, and many begin with 0.
+    if number is not None and number < _LEAST_STAMP and looked.number - number not in (0, 1):
+        run.note(f'Picture {looked.number} is {looked.name}: labels of the MOTChallenge are for '
+                 f'the pictures by their order, from 1, whatever their names are.')
 
 
 def _look(recording: Recording, number: int, taken: SourceFrame, sight: Sight,

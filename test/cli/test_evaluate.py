@@ -188,6 +188,16 @@ def test_several_recordings_are_kept_apart(two_drives, tmp_path, capsys):
         ('day/one', 1), ('day/one', 2), ('day/two', 1), ('day/two', 2)]
 
 
+def test_names_that_count_otherwise_than_the_labels_are_told(two_drives, tmp_path, capsys):
+    drive = two_drives / 'day' / 'one'
+    for number, says in ((1, False), (0, False), (100, True)):
+        for offset, path in enumerate(sorted(drive.iterdir())):
+            path.rename(path.with_name(f'{number + offset:06d}.png'))
+        assert main(['run', str(drive), '--labels', str(drive.with_suffix('.txt')), '-o',
+                     str(tmp_path / f'out{number}'), '--quiet']) == 0
+        assert ('by their order' in capsys.readouterr().out) is says
+
+
 def test_labels_of_several_recordings_are_found_before_anything_runs(two_drives, tmp_path, capsys):
     (two_drives / 'day' / 'two.txt').unlink()
     for labels, says in ((two_drives, 'two.json'), (two_drives / 'day' / 'one.txt', 'folder')):

@@ -164,8 +164,7 @@ def test_coco_tells_who_and_where(tmp_path):
 ])
 def test_pictures_of_a_video_are_found_by_number(tmp_path, names, number, stamp_ns, expected, why):
     labels = read_labels(coco(tmp_path / 'l.json', names))
-    key = {None: None, **{name: name for name in names}}[expected]
-    assert labels._key(number, frame(stamp_ns=stamp_ns)) == key
+    assert labels.of(number, frame(stamp_ns=stamp_ns), SIZE_HW) is labels.by_name.get(expected)
 
 
 def test_labels_of_scaled_pictures_are_refused(tmp_path):

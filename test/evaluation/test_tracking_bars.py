@@ -35,7 +35,8 @@ from ped_perception.ros.settings import settings_from_values
 from ped_perception.sources import open_source
 import pytest
 
-pytestmark = pytest.mark.slow
+# The video takes minutes where others need the processor too.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 pytest.importorskip('motmetrics')
 
 CONFIG = PerceptionConfig()
