@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,16 +138,10 @@ def _run(options: argparse.Namespace) -> int:
             _recordings(options, settings, list(zip(parts, labels, cameras, topics, strict=True)),
                         bar, selection.last),
             settings.slots(), selection, settings.backend, config, bar.update, **more)
-    topic_of_labels = options.labels.startswith(TOPIC)
-    metrics = {'source': str(Path(options.source).expanduser().resolve()),
-               'labels': (options.labels if topic_of_labels
-                          else str(Path(options.labels).resolve())),
-               'label_format': ', '.join(sorted({found.form for found in labels})),
-               'frames': options.frames or 'all', 'drop': options.drop, 'seed': options.seed,
-               'topic': options.topic or topics[0], 'config': str(options.config or ''),
-               'calibration': str(options.calibration or ''),
-               'parameters': told(settings, sorted(set(cameras))),
-               **metrics_of(run)}
+    metrics = {
+        **_asked_for(options), 'topic': options.topic or topics[0],
+        'label_format': ', '.join(sorted({found.form for found in labels})),
+        'parameters': told(settings, sorted(set(cameras))), **metrics_of(run)}
     if len(parts) > 1:
         metrics['recordings'] = _recording_rows(run, parts, cameras, topics)
     if options.compare_trackers:
@@ -158,6 +151,18 @@ def _run(options: argparse.Namespace) -> int:
     (options.output / REPORT).write_text(report, encoding='utf-8')
     print('\n'.join([*_summary(metrics), f'written    {options.output}']))
     return 0
+
+
+def _asked_for(options: argparse.Namespace) -> dict[str, Any]:
+    """Give what the user asked for, with paths that hold from everywhere."""
+    def whole(path: str | Path | None) -> str:
+        return str(Path(path).expanduser().resolve()) if path else ''
+
+    labels = options.labels
+    return {'source': whole(options.source),
+            'labels': labels if labels.startswith(TOPIC) else whole(labels),
+            'frames': options.frames or 'all', 'drop': options.drop, 'seed': options.seed,
+            'config': whole(options.config), 'calibration': whole(options.calibration)}
 
 
 def _labels(options: argparse.Namespace, part: Part) -> LabelledPictures:
@@ -221,9 +226,7 @@ def _recording_rows(run: Run, parts: Sequence[Part], cameras: Sequence[str],
     """Give what was found in each recording."""
     rows = []
     for part, camera, topic in zip(parts, cameras, topics, strict=True):
-        of_it = replace(run, looked=[looked for looked in run.looked
-                                     if looked.recording == part.name])
-        found = metrics_of(of_it)
+        found = metrics_of(run.of(part.name))
         row = {'name': part.name, 'source': part.source, 'camera': camera, 'topic': topic}
         rows.append(row | {key: found[key] for key in ('detection', 'tracking', 'pictures')
                            if key in found})

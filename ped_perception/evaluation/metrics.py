@@ -56,7 +56,7 @@ def metrics_of(run: Run) -> dict[str, Any]:
         **({'ground_error': ground_errors(placed)} if placed else {}),
         'time_ms': {'p50': float(p50), 'p95': float(p95), 'p99': float(p99)},
         'memory_mb': {'peak': run.peak_memory_mb},
-        'pictures': {'looked_at': len(run.looked), 'undecodable': run.undecodable,
+        'pictures': {'looked_at': len(run.looked), 'undecodable': sum(run.undecodable.values()),
                      'labelled': sum(looked.labels is not None for looked in run.looked)},
         'network': vars(run.info), 'notes': list(run.notes),
         'machine': machine_description(), 'versions': versions()}

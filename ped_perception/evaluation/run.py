@@ -55,7 +55,7 @@ class Run:
     Attributes:
         info: what ran the network.
         looked: picture by picture, recording after recording.
-        undecodable: pictures that could not be read.
+        undecodable: pictures that could not be read, by recording.
         has_identities: whether the labels of all recordings say who is who.
         notes: what a reader must know.
         peak_memory_mb: of the process, when everything was looked at.
@@ -63,10 +63,16 @@ class Run:
 
     info: BackendInfo
     looked: list[Looked] = field(default_factory=list)
-    undecodable: int = 0
+    undecodable: dict[str, int] = field(default_factory=dict)
     has_identities: bool = True
     notes: list[str] = field(default_factory=list)
     peak_memory_mb: float = 0.0
+
+    def of(self, recording: str) -> Run:
+        """Give the part of it that is over one recording."""
+        return replace(
+            self, looked=[looked for looked in self.looked if looked.recording == recording],
+            undecodable={recording: self.undecodable.get(recording, 0)})
 
     def note(self, text: str) -> None:
         """Remember something once."""
@@ -120,7 +126,7 @@ def _look_over(recording: Recording, selection: Selection, pipeline: Pipeline,
     for number, taken in selected(source, selection):
         sight = recording.camera.sight(taken, pipeline.info.network_hw)
         if sight is None:
-            run.undecodable += 1
+            run.undecodable[recording.name] = run.undecodable.get(recording.name, 0) + 1
             continue
         looked = _look(recording, number, taken, sight, pipeline, follower, config)
         if looked.labels is not None and not isinstance(sight.mounting, Mounting) \

@@ -169,11 +169,13 @@ def two_drives(tmp_path):
 
 def test_several_recordings_are_kept_apart(two_drives, tmp_path, capsys):
     out = tmp_path / 'out'
+    (two_drives / 'day' / 'two' / '3.png').write_bytes(b'no picture')
     assert main(['run', str(two_drives), '--labels', str(two_drives), '-o', str(out),
                  '--quiet']) == 0
     assert 'day/two' in capsys.readouterr().out
     metrics = json.loads((out / 'metrics.json').read_text())
-    assert metrics['pictures']['looked_at'] == 4
+    assert metrics['pictures'] == {'looked_at': 4, 'undecodable': 1, 'labelled': 4}
+    assert [row['pictures']['undecodable'] for row in metrics['recordings']] == [0, 1]
     assert [(row['name'], row['detection']['people'], row['tracking']['misses'])
             for row in metrics['recordings']] == [('day/one', 2, 2), ('day/two', 2, 2)]
     assert metrics['tracking']['labelled_people'] == 2, 'person 7 of each is somebody else'
