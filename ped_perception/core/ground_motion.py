@@ -75,7 +75,9 @@ class MotionState:
 
     def take(self, rows: Rows) -> MotionState:
         """Give a copy of some rows."""
-        return MotionState(*(array[rows].copy() for array in self._arrays()))
+        # By number it is several times as fast as indexing with an array.
+        numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return MotionState(*(array.take(numbers, axis=0) for array in self._arrays()))
 
     def put(self, rows: Rows, other: MotionState) -> None:
         """Replace some rows."""
