@@ -21,7 +21,6 @@ camera or two. The network is a double that finds white boxes.
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 import sys
 import time
@@ -48,12 +47,13 @@ pytestmark = pytest.mark.ros
 NODE = [sys.executable, Path(__file__).parents[1] / 'support' / 'faulty_detector.py']
 YAWS_DEG = {'front': 0, 'front_left': 60, 'rear_left': 120, 'rear': 180, 'rear_right': 240,
             'front_right': 300}
-MATRIX = np.array([[400.0, 0, 320], [0, 400, 180], [0, 0, 1]])
+# Small: of large pictures a busy machine loses many on their way.
+HW = (180, 320)
+MATRIX = np.array([[200.0, 0, 160], [0, 200, 90], [0, 0, 1]])
 PEOPLE, UNPLACED = '/ped_detector/pedestrians', '/ped_detector/unplaced'
 PERIOD_S = 0.15
-# Pictures that differ, as those of a camera do; made once, for a busy machine has no time for it.
-NOISE = tuple(np.random.default_rng(seed).integers(40, 120, (360, 640, 3), np.uint8)
-              for seed in range(4))
+# Made once, for a busy machine has no time for it, and shifted for each picture.
+NOISE_HW3 = np.random.default_rng(0).integers(40, 120, (*HW, 3), np.uint8)
 
 
 def mounting(yaw_deg):
@@ -63,16 +63,21 @@ def mounting(yaw_deg):
                              (0.0, 0.0, float(yaw_deg)))
 
 
-def picture(place, base_from_camera_44, noise_hw3):
+def noise():
+    """Give an empty picture unlike the last ones, as those of a camera are."""
+    return np.roll(NOISE_HW3, time.time_ns() % NOISE_HW3.size)
+
+
+def picture(place, base_from_camera_44):
     """Draw a person of 1.7 m as a white box on noise, if he is in the picture."""
-    image_hw3 = noise_hw3.copy()
+    image_hw3 = noise()
     camera_from_base_44 = np.linalg.inv(base_from_camera_44)
     # The box ends at the nearest shoe, which the node knows.
     foot, head = (camera_from_base_44 @ (*place, z, 1.0) for z in (0.0, 1.7))
     if foot[2] > 1.0:
         (u, bottom), (_, top) = ((MATRIX @ point[:3])[:2] / point[2] for point in (foot, head))
         half = 0.2 * (bottom - top)
-        left, right = max(0, round(u - half)), min(640, round(u + half))
+        left, right = max(0, round(u - half)), min(HW[1], round(u + half))
         if right - left > 3:
             image_hw3[max(0, round(top)):round(bottom), left:right] = 255
     return image_hw3
@@ -83,8 +88,9 @@ class Walk:
 
     def __init__(self, peer, cameras=tuple(YAWS_DEG), speed_rad_s=0.15):
         self.peer, self.cameras, self.speed_rad_s = peer, cameras, speed_rad_s
-        self.begin_ns = self.due_ns = time.time_ns()
-        self.pictures, self.infos, self.noise = {}, {}, itertools.cycle(NOISE)
+        self.due_ns = time.time_ns()
+        self.angles_rad = {self.due_ns: 0.0}
+        self.pictures, self.infos = {}, {}
         for name in cameras:
             self.pictures[name] = peer.node.create_publisher(
                 Image, f'/{name}/image_raw', camera_publisher_qos())
@@ -98,10 +104,22 @@ class Walk:
                             (MarkerArray, '/ped_detector/markers')):
             peer.listen(kind, topic)
 
+    def step(self, now_ns):
+        """Let him walk on, no further at a time than he gets on an idle machine."""
+        last_ns = max(self.angles_rad)
+        walked_s = min((now_ns - last_ns) / 1e9, 1.5 * PERIOD_S)
+        self.angles_rad[now_ns] = self.angles_rad[last_ns] + self.speed_rad_s * walked_s
+
     def place(self, stamp_ns):
-        """Give where he is at a time."""
-        angle = self.speed_rad_s * (stamp_ns - self.begin_ns) / 1e9
+        """Give where he was when a picture was taken."""
+        angle = self.angles_rad[stamp_ns]
         return 6 * np.cos(angle), 6 * np.sin(angle)
+
+    def speed_m_s(self):
+        """Give how fast he went in the last pictures."""
+        stamps_ns = sorted(self.angles_rad)[-8:]
+        turned_rad = self.angles_rad[stamps_ns[-1]] - self.angles_rad[stamps_ns[0]]
+        return 6 * turned_rad / ((stamps_ns[-1] - stamps_ns[0]) / 1e9)
 
     def transform(self, name, stamp_ns, yaw_deg=None):
         """Give the mounting of a camera as a message."""
@@ -127,12 +145,13 @@ class Walk:
             return
         # Half of the period is left for listening, however late it is.
         self.due_ns = max(self.due_ns + round(PERIOD_S * 1e9), now_ns + round(PERIOD_S * 5e8))
-        place, noise_hw3 = self.place(now_ns), next(self.noise)
+        self.step(now_ns)
+        place = self.place(now_ns)
         for name in self.cameras:
             self.infos[name].publish(camera_info_from_intrinsics(
-                (360, 640), now_ns, f'{name}_optical', MATRIX))
+                HW, now_ns, f'{name}_optical', MATRIX))
             self.pictures[name].publish(image_from_bgr(
-                picture(place, mounting(YAWS_DEG[name]), noise_hw3), now_ns, f'{name}_optical'))
+                picture(place, mounting(YAWS_DEG[name])), now_ns, f'{name}_optical'))
 
     def until(self, condition, what):
         """Walk until something is so."""
@@ -162,6 +181,8 @@ def walk(ros_domain, processes, tmp_path):
         processes.start([*NODE, tmp_path / 'flag', '--ros-args', '-p', 'self_test:=skip',
                          '-p', f'cameras:=[{names}]', '-p', "views:=['whole']",
                          '-p', 'max_frame_age_s:=3.0', '-p', 'stale_result_s:=5.0',
+                         # Pictures may be that late, and seldom: no reason to forget anybody.
+                         '-p', 'ground_filter.max_lag_s:=3.0', '-p', 'ground_filter.coast_s:=3.0',
                          *[word for text in parameters for word in ('-p', text)]],
                         name='detector')
         peers.append(ros_peer(ros_domain))
@@ -177,13 +198,14 @@ def test_somebody_who_walks_around_the_vehicle_keeps_his_id_and_is_where_he_is(w
     scene.mount()
     people = scene.peer.received[PEOPLE]
 
-    def through_two_cameras():
-        return people and scene.speed_rad_s * (time.time_ns() - scene.begin_ns) / 1e9 > 2.4
+    def with_somebody():
+        return [message for message in people if message.detections]
 
-    scene.until(lambda: any(message.detections for message in people), 'a person')
-    scene.until(through_two_cameras, 'a walk through the pictures of three cameras')
-    settled = [message for message in people if message.detections][8:]
-    assert len(settled) > 20
+    scene.until(with_somebody, 'a person')
+    begin_rad = max(scene.angles_rad.values())
+    scene.until(lambda: max(scene.angles_rad.values()) > begin_rad + 2.4
+                and len(with_somebody()) > 30, 'a walk through the pictures of three cameras')
+    settled = with_somebody()[8:]
     assert all(message.header.frame_id == 'base_link' for message in settled)
     # Two cameras see him in between, and he is one person all the same.
     counts = [len(message.detections) for message in settled]
@@ -197,7 +219,7 @@ def test_somebody_who_walks_around_the_vehicle_keeps_his_id_and_is_where_he_is(w
     x, y, z, vx, vy = np.frombuffer(bytes(cloud.data), np.float32)[:5]
     assert np.hypot(x, y) == pytest.approx(6.0, abs=1.0)
     assert 0.7 < z < 1.0
-    assert np.hypot(vx, vy) == pytest.approx(0.9, abs=0.6)
+    assert np.hypot(vx, vy) == pytest.approx(scene.speed_m_s(), abs=0.6)
     assert {marker.ns for marker in scene.newest('/ped_detector/markers').markers} >= {
         'body', 'id', 'ellipse'}
 
@@ -267,8 +289,9 @@ def test_a_camera_on_its_side_with_parameters_for_its_mounting(walk):
         now_ns = time.time_ns()
         if now_ns >= scene.due_ns:
             scene.due_ns = now_ns + round(PERIOD_S * 1e9)
+            scene.step(now_ns)
             place = np.array([*scene.place(now_ns), 0.0, 1.0])
-            image_hw3 = next(scene.noise).copy()
+            image_hw3 = noise()
             corners = []
             for z in (0.0, 1.7):
                 for side in (-0.34, 0.34):
@@ -279,7 +302,7 @@ def test_a_camera_on_its_side_with_parameters_for_its_mounting(walk):
             image_hw3[round(top):round(bottom), round(left):round(right)] = 255
             assert right - left > bottom - top, 'he lies in the picture as it is sent'
             scene.infos['front'].publish(camera_info_from_intrinsics(
-                (360, 640), now_ns, 'front_optical', MATRIX))
+                HW, now_ns, 'front_optical', MATRIX))
             scene.pictures['front'].publish(image_from_bgr(image_hw3, now_ns, 'front_optical'))
         return scene.newest(PEOPLE) and scene.newest(PEOPLE).detections
 
