@@ -28,7 +28,7 @@ from ped_perception.backends import open_on_cpu
 from ped_perception.backends.gpu_letterbox import ensure_kernels
 from ped_perception.cli.arguments import positive, size
 from ped_perception.core.config import text_from_size_hw
-from ped_perception.core.errors import BackendError, ImageError, ModelError
+from ped_perception.core.errors import BackendError, ImageError, import_extra, ModelError
 from ped_perception.engine.agreement import LabelledPicture
 from ped_perception.engine.ensure import ensure_plan, Watch
 from ped_perception.engine.flavors import AUTO, FLAVORS
@@ -122,9 +122,12 @@ def size_of(options: argparse.Namespace) -> tuple[int, int]:
     size_hw = usual_size(options.model)
     if size_hw is not None:
         return size_hw
-    resolve(options.model)      # what is neither file nor name is told that
+    path = resolve(options.model).path      # what is neither file nor name is told that
+    import_extra('onnx', 'engine')
+    from ped_perception.engine.trunk import load_model
+    metadata = {entry.key: entry.value for entry in load_model(path).metadata_props}
     try:
-        return TypedGraphInfo.from_file(Path(options.model)).size_hw
+        return TypedGraphInfo.from_metadata(metadata, str(path)).size_hw
     except ModelError:
         raise ModelError(f'The input size of {options.model} is not known; say it: '
                          '--size WxH') from None

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""NanoDet-Plus, PicoDet, the DETR family and SSD against an independent decode in numpy."""
+"""NanoDet's tables, PicoDet, the DETR family and SSD against an independent decode in numpy."""
 
 from dataclasses import replace
 import re
@@ -36,14 +36,15 @@ def logistic(values):
     return 1 / (1 + np.exp(-values))
 
 
-def bins_by_hand(scores, bins, offset):
-    """Boxes of rows of scores [A] and bins [A,32], level by level."""
-    cells = [(x, y, stride) for stride, (rows, columns) in LEVELS.items()
+def bins_by_hand(scores, bins, offset, levels=4):
+    """Boxes of rows of scores [A] and bins [A,4·bins], level by level."""
+    cells = [(x, y, stride) for stride, (rows, columns) in [*LEVELS.items()][:levels]
              for y in range(rows) for x in range(columns)]
     candidates = []
     for (x, y, stride), score, row in zip(cells, scores, bins, strict=True):
-        chances = np.exp(row.reshape(4, 8).astype(np.float64))
-        sides = stride * (chances / chances.sum(1, keepdims=True)) @ np.arange(8)
+        chances = np.exp(row.reshape(4, -1).astype(np.float64))
+        chances /= chances.sum(1, keepdims=True)
+        sides = stride * chances @ np.arange(chances.shape[1])
         cx, cy = (x + offset) * stride, (y + offset) * stride
         candidates.append((score, (cx - sides[0], cy - sides[1], cx + sides[2], cy + sides[3])))
     return importing.best_first(candidates, SPEC.top_k)
@@ -51,6 +52,19 @@ def bins_by_hand(scores, bins, offset):
 
 def flat(output):
     return output[0] if output.ndim == 3 else output[0].reshape(len(output[0]), -1).T
+
+
+@pytest.mark.parametrize(('bins', 'class_index', 'order'), [(8, 3, 'bgr'), (11, 79, 'rgb')])
+def test_the_table_of_nanodets_own_export_decodes_as_by_hand(tmp_path, bins, class_index, order):
+    path = tiny_families.nanodet(tmp_path / 'n.onnx', bins)
+    spec = replace(SPEC, class_index=class_index, channel_order=order)
+    assert detect_family(Trunk.load(path))[0] == 'nanodet', 'YOLOX of 107 classes is no more'
+    boxes, scores = typed(path, 'nanodet', spec)
+    for image, outputs in enumerate(raw_outputs(path, spec)):
+        table = outputs['output'][0]
+        wanted, best = bins_by_hand(table[:, class_index], table[:, 80:], 0.5, levels=3)
+        np.testing.assert_allclose(scores[image], best, atol=1e-6)
+        np.testing.assert_allclose(boxes[image], wanted, atol=1e-3)
 
 
 @pytest.mark.parametrize(('heads', 'class_index', 'order'), [
@@ -158,6 +172,7 @@ def test_float16_trunks_give_nearly_the_same_and_build_for_tensorrt(tmp_path, fa
      sum(79 * (3 * stride * stride + 1) for stride in LEVELS)),
     ('picodet', tiny_families.picodet, SPEC,
      sum(79 * (3 * stride * stride + 1) for stride in LEVELS)),
+    ('nanodet', tiny_families.nanodet, SPEC, 79 * sum(3 * s * s + 1 for s in (8, 16, 32))),
     ('detr', tiny_families.detr, SPEC, 79 * 16),
     ('ssd-tf', lambda path: tiny_families.ssd(path, tensorflow=True), TF_SPEC,
      sum(3 * 90 * (3 * stride * stride + 1) for stride in (16, 32))),
@@ -177,7 +192,8 @@ def test_a_softmax_needs_all_classes_and_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(('family', 'make'), [
-    ('nanodet-plus', tiny_families.nanodet_plus), ('picodet', tiny_families.picodet)])
+    ('nanodet', tiny_families.nanodet), ('nanodet-plus', tiny_families.nanodet_plus),
+    ('picodet', tiny_families.picodet)])
 def test_raw_heads_run_at_another_size(tmp_path, family, make):
     boxes, scores = typed(make(tmp_path / 'a.onnx', size_hw=(160, 128)), family, SPEC)
     expected = typed(make(tmp_path / 'b.onnx'), family, SPEC)

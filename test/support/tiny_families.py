@@ -225,6 +225,16 @@ def end_to_end(path, classes=80, count=50, size_hw=(64, 96)):
     return net.save(path, {'output0': (rows, (1, count, 6))})
 
 
+def nanodet(path, bins=8, classes=80, size_hw=(64, 96)):
+    """NanoDet-m or -g: the table of its export."""
+    net = Net(size_hw)
+    flat = [net.reshape(net.concat(net.node('Sigmoid', net.conv(classes, stride)),
+                                   net.conv(4 * bins, stride), axis=1), 1, classes + 4 * bins, -1)
+            for stride in STRIDES]
+    return net.save(path, {'output': (net.turn(net.concat(*flat, axis=2)),
+                                      (1, None, classes + 4 * bins))})
+
+
 def nanodet_plus(path, classes=80, heads=False, size_hw=(64, 96)):
     """NanoDet-Plus: the table of its export, or raw heads."""
     net, levels = Net(size_hw), {}

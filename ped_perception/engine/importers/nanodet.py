@@ -13,25 +13,34 @@
 # limitations under the License.
 
 """
-NanoDet with raw heads (RangiLyu, github.com/RangiLyu/nanodet).
+NanoDet-m and NanoDet-g (RangiLyu, github.com/RangiLyu/nanodet).
 
-One output per level [N, classes + 4·bins, h/s, w/s]. A side's distance from the cell centre is
-a distribution over bins (generalised focal loss, arXiv:2006.04388): its expectation, in strides.
+Either one raw head per level [N, classes + 4·bins, h/s, w/s], or the table [N, A, classes +
+4·bins] that its export_onnx.py writes, in which classes are probabilities already. A side's
+distance from the cell centre is a distribution over bins (generalised focal loss,
+arXiv:2006.04388): its expectation, in strides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from ped_perception.core.errors import ModelError
 from ped_perception.engine.cut import Saving
 from ped_perception.engine.graph import GraphBuilder, TensorInfo
 from ped_perception.engine.importers.base import FamilyDefaults, Importer, ImportSpec, Reduced
-from ped_perception.engine.importers.shared import boxes_from_bins, grid_points
+from ped_perception.engine.importers.shared import (
+    anchor_count,
+    are_probabilities,
+    boxes_from_bins,
+    grid_points,
+    NANODET_COCO,
+    probabilities,
+    table_channels,
+)
 from ped_perception.engine.trunk import Trunk
 
 STRIDES = (8, 16, 32)
-KNOWN_BINS = (8, 11)            # NanoDet-m and NanoDet-g
 COCO_CLASSES = 80
 
 
@@ -39,7 +48,8 @@ class NanoDet(Importer):
     """Importer of the family ``nanodet``."""
 
     family = 'nanodet'
-    layout = 'three heads float32[N, classes + 4*bins, h/s, w/s], s = 8, 16, 32'
+    layout = ('three heads float32[N, classes + 4*bins, h/s, w/s], s = 8, 16, 32, or their table '
+              'float32[N,A,classes+4*bins]')
     stride = STRIDES[-1]
     defaults = FamilyDefaults(mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395),
                               channel_order='bgr', top_k=256, class_count=COCO_CLASSES)
@@ -48,23 +58,25 @@ class NanoDet(Importer):
         """See ``Importer``; only heads of COCO models can be told from other families."""
         outputs = trunk.outputs
         channels = {info.shape[1] for info in outputs if len(info.shape) == 4}
-        if len(outputs) != len(STRIDES) or len(channels) != 1:
+        count = (table_channels(outputs[0], trunk, STRIDES, channels_last=True)
+                 if len(outputs) == 1 else
+                 channels.pop() if len(outputs) == len(STRIDES) and len(channels) == 1 else None)
+        if count not in NANODET_COCO:
             return None
-        (count,) = channels
-        for bins in KNOWN_BINS:
-            if count == COCO_CLASSES + 4 * bins:
-                return (f'{len(outputs)} heads of {count} channels = {COCO_CLASSES} classes '
-                        f'+ 4 x {bins} bins')
-        return None
+        return (f'{count} channels = {COCO_CLASSES} classes + 4 x {NANODET_COCO[count]} bins on '
+                '3 levels')
 
     def reduce(self, trunk: Trunk, spec: ImportSpec) -> Reduced:
         """See ``Importer``."""
-        heads, channels = _heads(trunk.outputs, spec.size_hw)
+        heads, channels = _in_order(trunk.outputs, spec.size_hw)
         bins, rest = divmod(channels - spec.class_count, 4)
         if rest or bins < 2:
             raise ModelError(f'NanoDet heads of {channels} channels do not hold '
                              f'{spec.class_count} classes and 4 distributions.')
         keep = [spec.class_index, *range(spec.class_count, channels)]
+        if len(heads) == 1:
+            activated = are_probabilities(trunk, heads[0].name, 2, spec.class_index)
+            return Reduced(trunk.keep(heads[0].name, 2, keep), activated)
         saving = Saving()
         for head in heads:
             saving += trunk.keep_channels(head.name, keep)
@@ -73,12 +85,16 @@ class NanoDet(Importer):
     def decode(self, builder: GraphBuilder, outputs: Mapping[str, TensorInfo],
                spec: ImportSpec, activated: bool) -> tuple[str, str]:
         """See ``Importer``."""
-        heads, channels = _heads(outputs.values(), spec.size_hw)
+        heads, channels = _in_order(list(outputs.values()), spec.size_hw)
         sides = channels - 1
         bins = sides // 4
         centres, steps = grid_points(spec.size_hw, STRIDES, 0.5)
-        flat = [builder.reshape(head.name, (0, sides + 1, -1), 'decode/flat') for head in heads]
-        joined = builder.node('Concat', flat, 'decode/anchors', axis=2)
+        if len(heads) == 1:
+            joined = builder.node('Transpose', [heads[0].name], 'decode/anchors', perm=[0, 2, 1])
+        else:
+            flat = [builder.reshape(head.name, (0, sides + 1, -1), 'decode/flat')
+                    for head in heads]
+            joined = builder.node('Concat', flat, 'decode/anchors', axis=2)
         logits, values = builder.nodes('Split', [joined, builder.shape(1, sides)],
                                        ['decode/logits', 'decode/bins'], axis=1)
         # The best are found by logit and only they are decoded: softmax over 256 anchors
@@ -86,18 +102,24 @@ class NanoDet(Importer):
         best = builder.best(builder.reshape(logits, (0, len(centres)), 'decode/logits_na'),
                             len(centres), spec.top_k)
         boxes = boxes_from_bins(builder, values, bins, best, centres, steps)
-        return boxes, builder.node('Sigmoid', [best.scores_nk], 'decode/scores')
+        return boxes, probabilities(builder, best.scores_nk, activated)
 
 
-def _heads(outputs: Iterable[TensorInfo],
-           size_hw: tuple[int, int]) -> tuple[list[TensorInfo], int]:
-    """Heads in the order of ``STRIDES``, checked against the input size, and their channels."""
+def _in_order(outputs: Sequence[TensorInfo],
+              size_hw: tuple[int, int]) -> tuple[list[TensorInfo], int]:
+    """Check the outputs; give the table, or the heads in the order of ``STRIDES``; channels."""
+    anchors = anchor_count(size_hw, STRIDES)
+    if len(outputs) == 1 and len(outputs[0].shape) == 3:
+        _, found, count = outputs[0].shape
+        if found == anchors and isinstance(count, int):
+            return list(outputs), count
     by_cells = {info.shape[2:]: info for info in outputs}
     wanted = [(size_hw[0] // stride, size_hw[1] // stride) for stride in STRIDES]
-    channels = {info.shape[1] for info in by_cells.values() if len(info.shape) == 4}
+    channels = {info.shape[1] for info in outputs if len(info.shape) == 4}
     count = channels.pop() if len(channels) == 1 else None
     if set(by_cells) != set(wanted) or not isinstance(count, int):
-        seen = '; '.join(str(info) for info in by_cells.values())
+        seen = '; '.join(str(info) for info in outputs)
         raise ModelError(f'NanoDet at {size_hw[1]}x{size_hw[0]} needs three heads with equal '
-                         f'channels and {wanted} cells; this model has: {seen}.')
+                         f'channels and {wanted} cells, or a table of {anchors} anchors; this '
+                         f'model has: {seen}.')
     return [by_cells[cells] for cells in wanted], count

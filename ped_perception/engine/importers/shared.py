@@ -28,6 +28,8 @@ from ped_perception.engine.trunk import Trunk
 PROBABILITIES = frozenset({'HardSigmoid', 'Sigmoid', 'Softmax'})
 # Mean and deviation of ImageNet's RGB values, in grey levels.
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+# Channels of a NanoDet of COCO's 80 classes → bins per side: NanoDet-m, NanoDet-g.
+NANODET_COCO = {80 + 4 * 8: 8, 80 + 4 * 11: 11}
 CLASS_NOTE = 'classes 80: COCO, person 0; 91: COCO ids or with a background, person 1'
 
 

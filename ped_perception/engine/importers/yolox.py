@@ -38,6 +38,7 @@ from ped_perception.engine.importers.shared import (
     corners_from_cxcywh,
     grid_cells,
     grid_points,
+    NANODET_COCO,
     refuse,
     table_channels,
 )
@@ -69,7 +70,9 @@ class YoloX(Importer):
         outputs = trunk.outputs
         if len(outputs) == 1:
             channels = table_channels(outputs[0], trunk, STRIDES, channels_last=True)
-            if channels is None or channels <= BOX or 'TopK' in operators:
+            # Raw tables of NanoDet are alike, and nobody has 107 or 119 classes.
+            if (channels is None or channels <= BOX or channels in NANODET_COCO
+                    or 'TopK' in operators):
                 return None
             fits = ({'Exp'} <= operators if self.decodes_itself
                     else DECODING.isdisjoint(operators))
