@@ -172,7 +172,7 @@ def test_build_compiles_the_letterbox_or_says_that_it_did_not(
     ('build nanodet_g --size 96x64 --flavor tensorrt_rtx --target sm_86 --keep-fp32 no/layer',
      "no layer 'no/layer'"),
     ('build missing.onnx --target sm_86', 'neither a file nor a known model'),
-    (f'build {__file__} --target sm_86', 'say it: --size'),
+    (f'build {__file__} --target sm_86', 'cannot be read as an ONNX model'),
     ('inspect some.plan', 'is a plan, and this takes the model'),
     ('verify missing.plan', 'missing.plan.json does not exist'),
 ])
@@ -182,6 +182,12 @@ def test_a_failure_is_one_line_that_says_what_to_do(rtx, capsys, arguments, mess
     assert error.startswith('ped_engine: ')
     assert error.count('\n') == 1
     assert message in error
+
+
+def test_a_size_that_nobody_said_is_asked_for(tmp_path, capsys):
+    path = tiny_models.nanodet(tmp_path / 'own.onnx')
+    assert main(['build', str(path), '--target', 'sm_86']) == 1
+    assert 'own.onnx is not known; say it: --size' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('batch', ['8,4,1', '0', '1,8', 'x', '1,,8'])
