@@ -212,4 +212,6 @@ class _ChainedStorage:
 
 
 def _text_of(error: Exception) -> str:
-    return f'{type(error).__name__}: {error}'.rstrip('. ') if str(error) else type(error).__name__
+    # Parsers of YAML draw what they stumbled over on several lines.
+    said = ' '.join(str(error).split()).rstrip('. ')
+    return f'{type(error).__name__}: {said}' if said else type(error).__name__

@@ -25,24 +25,28 @@ from rclpy.qos import QoSProfile
 from ros_peer import ros_peer
 from vision_msgs.msg import Detection2DArray
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(1200)]
 
 LAST_FRAME = 219
 # PETS is played at its own stamps: frame n of the video has the stamp 1 s + (n - 1) / 10 s.
 RATE_HZ = 10.0
+# Newest wins: where others load the machine, pictures are replaced unseen. Then once more, slowly.
+SPEEDS = (0.5, 0.06)
+ENOUGH = 0.9 * LAST_FRAME
 
 
-def played(ros_domain, processes, video):
+def played(ros_domain, processes, video, speed):
     """Play the video through camera and detector; give the messages by frame number."""
-    processes.start([sys.executable, '-m', 'ped_perception.ros.detector_node', '--ros-args',
-                     '-p', 'use_sim_time:=true', '-p', 'max_frame_age_s:=5.0'], name='detector')
+    detector = processes.start(
+        [sys.executable, '-m', 'ped_perception.ros.detector_node', '--ros-args',
+         '-p', 'use_sim_time:=true', '-p', 'max_frame_age_s:=5.0'], name='detector')
     with ros_peer(ros_domain) as peer:
         topic = '/ped_detector/camera/detections'
         peer.listen(Detection2DArray, topic, QoSProfile(depth=300))
         peer.until(lambda: peer.node.count_publishers(topic), 'the detector')
         camera = processes.start(
             [sys.executable, '-m', 'ped_perception.ros.camera_node', '--ros-args',
-             '-p', f'source:={video}', '-p', 'clock:=true', '-p', 'speed:=0.5',
+             '-p', f'source:={video}', '-p', 'clock:=true', '-p', f'speed:={speed}',
              '-p', 'transport:=compressed', '-p', 'jpeg_quality:=100',
              '-p', 'reliability:=reliable'], name='camera')
 
@@ -50,9 +54,16 @@ def played(ros_domain, processes, video):
             return {round(1 + (m.header.stamp.sec - 1 + m.header.stamp.nanosec / 1e9) * RATE_HZ): m
                     for m in peer.received[topic]}
 
-        peer.until(lambda: LAST_FRAME in by_frame(), 'the last labelled frame', 150.0)
-        camera.terminate()
-        return by_frame()
+        def is_over():
+            # Without the last labelled picture, a later one tells as well.
+            return max(by_frame(), default=0) >= LAST_FRAME
+
+        peer.until(is_over, 'the last labelled frame', 60 + 2 * LAST_FRAME / RATE_HZ / speed)
+        for process in (camera, detector):
+            process.terminate()
+            process.wait(60)
+        return {number: message for number, message in by_frame().items()
+                if number <= LAST_FRAME}
 
 
 def boxes_from_message(message):
@@ -98,12 +109,13 @@ def test_people_of_a_real_street_are_found_by_the_node(ros_domain, processes, sh
     folder = shared_data / 'pets09_s2l1'
     labels = np.loadtxt(folder / 'gt' / 'gt.txt', delimiter=',')
     regions_r4 = corners(np.loadtxt(folder / 'gt' / 'ignore_regions.txt', delimiter=','))
-    messages = played(ros_domain, processes, folder / 'vtest.avi')
-    # Newest wins: on a machine that others load, a picture may be replaced unseen.
-    frames = [number for number in range(1, LAST_FRAME + 1) if number in messages]
-    assert len(frames) >= 0.9 * LAST_FRAME
+    for speed in SPEEDS:
+        messages = played(ros_domain, processes, folder / 'vtest.avi', speed)
+        if len(messages) >= ENOUGH:
+            break
+    assert len(messages) >= ENOUGH
     total = np.zeros(3)
-    for number in frames:
+    for number in sorted(messages):
         here = labels[labels[:, 0] == number]
         centres = here[:, 2:4] + here[:, 4:6] / 2
         inside = ((centres[:, None] >= regions_r4[None, :, :2])

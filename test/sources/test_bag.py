@@ -155,8 +155,9 @@ def test_recording_without_metadata_is_read_and_said(tmp_path, plugin):
 def test_corrupt_metadata_names_it(tmp_path):
     folder = write_bag(tmp_path / 'bag', TWO_CAMERAS, plugin=StoragePlugin.SQLITE3)
     (folder / 'metadata.yaml').write_text('rosbag2_bagfile_information: [')
-    with pytest.raises(SourceError, match=r'bag cannot be read.*metadata.yaml'):
+    with pytest.raises(SourceError, match=r'bag cannot be read.*metadata.yaml') as raised:
         open_source(folder)
+    assert '\n' not in str(raised.value), 'one line of a log'
 
 
 @pytest.mark.parametrize('content', [b'', b'not a database at all' * 100])
