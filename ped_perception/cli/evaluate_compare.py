@@ -34,7 +34,7 @@ from ped_perception.evaluation.comparison_summary import (
     verdict_of,
 )
 from ped_perception.evaluation.conditions import condition_from_text
-from ped_perception.evaluation.figures import Change
+from ped_perception.evaluation.figures import Change, FIGURES
 from ped_perception.evaluation.report import html_from_report
 from ped_perception.evaluation.results import METRICS, read_results, REPORT, Results
 
@@ -61,7 +61,8 @@ def add_compare(commands: Any) -> None:
     parser.add_argument('b', type=Path, metavar='B', help='folder of the run that is judged')
     parser.add_argument('--fail-if', action='append', default=[], metavar='CONDITION',
                         help='METRIC OP VALUE on the difference B - A, shares in points, as in '
-                             '"AP50<-0.5"; may be repeated')
+                             '"AP50<-0.5"; may be repeated. METRIC is one of '
+                             f'{", ".join(figure.name for figure in FIGURES)}')
     parser.add_argument('-o', '--output', type=Path, metavar='DIR',
                         help=f'folder for {REPORT}, with pictures, and {JSON_NAME}')
     parser.add_argument('--source', default='', metavar='SOURCE',
