@@ -32,17 +32,9 @@ from ped_perception.core.ground import ground_positions, unavailable_positions
 from ped_perception.core.ground_filter import GroundFilter, GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
+from ped_perception.core.ground_types import GroundPositions, GroundReason, GroundTracks
 from ped_perception.core.tracker import Tracker, TrackerConfig
-from ped_perception.core.types import (
-    Detections,
-    Float64Array,
-    Frame,
-    GroundPositions,
-    GroundReason,
-    GroundTracks,
-    Int64Array,
-    Tracks,
-)
+from ped_perception.core.types import Detections, Float64Array, Frame, Int64Array, Tracks
 
 # The track id of a detection that belongs to no confirmed track.
 NOBODY = -1

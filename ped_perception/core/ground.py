@@ -47,15 +47,9 @@ import numpy as np
 from ped_perception.core.camera import CameraModel
 from ped_perception.core.errors import CalibrationError
 from ped_perception.core.ground_ranges import AHEAD, Cuts, error_sources, GroundConfig, Ranges
+from ped_perception.core.ground_types import GroundPositions, GroundReason
 from ped_perception.core.lens import is_rotation
-from ped_perception.core.types import (
-    BoolArray,
-    Float64Array,
-    GroundPositions,
-    GroundReason,
-    Tracks,
-    Uint8Array,
-)
+from ped_perception.core.types import BoolArray, Float64Array, Tracks, Uint8Array
 
 # A uniform stretch of length 1 has this variance.
 _UNIFORM = 1 / 12

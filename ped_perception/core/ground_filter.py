@@ -55,7 +55,8 @@ from ped_perception.core.ground_motion import (
     turned_back,
 )
 from ped_perception.core.ground_people import Link, NEVER_NS, People
-from ped_perception.core.types import BoolArray, GroundPositions, GroundTracks, Int64Array
+from ped_perception.core.ground_types import GroundPositions, GroundTracks
+from ped_perception.core.types import BoolArray, Int64Array
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ped_perception.core.ground_motion import MotionState, squared_sigmas
-from ped_perception.core.types import (
-    BoolArray,
-    Float64Array,
-    GroundReason,
-    GroundTracks,
-    Int64Array,
-)
+from ped_perception.core.ground_types import GroundReason, GroundTracks
+from ped_perception.core.types import BoolArray, Float64Array, Int64Array
 from scipy.optimize import linear_sum_assignment
 
 # Before every stamp, without an overflow when stamps are subtracted.

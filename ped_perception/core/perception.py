@@ -29,9 +29,10 @@ from ped_perception.core.follow import Follower, Mounting, Seen
 from ped_perception.core.ground_filter import GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.pipeline import Backend, DetectorConfig, Pipeline, StageTimes
 from ped_perception.core.tracker import TrackerConfig
-from ped_perception.core.types import Frame, GroundReason
+from ped_perception.core.types import Frame
 from ped_perception.core.views import ViewSpec
 
 

@@ -23,7 +23,6 @@ the first pixel, so that a box over the whole picture is ``0 0 W H``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-import enum
 from typing import Any
 
 import numpy as np
@@ -66,7 +65,16 @@ def read_only(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int | Non
     return view
 
 
-def _fix(record: object, name: str, dtype: Any, *shape: int | None) -> None:
+def fix_field(record: object, name: str, dtype: Any, *shape: int | None) -> None:
+    """
+    Check an array of a record at its birth and store it read-only; see :func:`read_only`.
+
+    Args:
+        record: frozen, while its ``__post_init__`` runs.
+        name: of the field.
+        dtype: that it must have.
+        shape: that it must have; None stands for any length.
+    """
     # object.__setattr__ is the only way to store the checked view in a frozen record.
     object.__setattr__(record, name, read_only(name, getattr(record, name), dtype, shape))
 
@@ -90,7 +98,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         """Check the image and make it read-only."""
-        _fix(self, 'image_hw3', np.uint8, None, None, 3)
+        fix_field(self, 'image_hw3', np.uint8, None, None, 3)
         if 0 in self.image_hw3.shape:
             raise ValueError(f'image_hw3 of camera {self.camera!r} is empty: '
                              f'{list(self.image_hw3.shape)}')
@@ -141,8 +149,8 @@ class Candidates:
 
     def __post_init__(self) -> None:
         """Check that the two arrays belong together."""
-        _fix(self, 'boxes_nk4', np.float32, None, None, 4)
-        _fix(self, 'scores_nk', np.float32, *self.boxes_nk4.shape[:2])
+        fix_field(self, 'boxes_nk4', np.float32, None, None, 4)
+        fix_field(self, 'scores_nk', np.float32, *self.boxes_nk4.shape[:2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +176,8 @@ class Detections:
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""
-        _fix(self, 'boxes_n4', np.float32, None, 4)
-        _fix(self, 'scores_n', np.float32, self.boxes_n4.shape[0])
+        fix_field(self, 'boxes_n4', np.float32, None, 4)
+        fix_field(self, 'scores_n', np.float32, self.boxes_n4.shape[0])
 
     def __len__(self) -> int:
         """Give the number of pedestrians."""
@@ -225,15 +233,15 @@ class Tracks:
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""
-        _fix(self, 'ids_t', np.int64, None)
+        fix_field(self, 'ids_t', np.int64, None)
         count = self.ids_t.shape[0]
-        _fix(self, 'boxes_t4', np.float32, count, 4)
+        fix_field(self, 'boxes_t4', np.float32, count, 4)
         for name in ('scores_t', 'ages_s_t', 'unseen_s_t'):
-            _fix(self, name, np.float32, count)
-        _fix(self, 'confirmed_t', np.bool_, count)
-        _fix(self, 'detections_t', np.int64, count)
-        _fix(self, 'velocities_t2', np.float32, count, 2)
-        _fix(self, 'sigmas_t4', np.float32, count, 4)
+            fix_field(self, name, np.float32, count)
+        fix_field(self, 'confirmed_t', np.bool_, count)
+        fix_field(self, 'detections_t', np.int64, count)
+        fix_field(self, 'velocities_t2', np.float32, count, 2)
+        fix_field(self, 'sigmas_t4', np.float32, count, 4)
 
     def __len__(self) -> int:
         """Give the number of tracks, predicted and unconfirmed ones too."""
@@ -250,153 +258,3 @@ class Tracks:
                 for name in ('ids_t', 'boxes_t4', 'scores_t', 'ages_s_t', 'unseen_s_t',
                              'confirmed_t', 'detections_t', 'velocities_t2', 'sigmas_t4')}
         return Tracks(self.camera, self.stamp_ns, self.frame_id, self.source_hw, **rows)
-
-
-class GroundReason(enum.IntEnum):
-    """
-    How the position of a pedestrian was found, or why there is none.
-
-    Those below :attr:`ABOVE_HORIZON` come with a position, the others without.
-    """
-
-    AGREED = 0
-    """Foot point and person height agree: both are in the position."""
-    FOOT_ONLY = 1
-    """The head is cut off by the border of the picture: foot point alone."""
-    HEIGHT_ONLY = 2
-    """The foot point is too close to the horizon to measure: person height alone."""
-    FOOT_NEARER = 3
-    """The two disagree and the foot point is nearer: short, sitting, or the head is hidden."""
-    HEIGHT_NEARER = 4
-    """The two disagree and the person height is nearer: feet hidden, or on raised ground."""
-    FEET_CUT = 5
-    """The feet are below the picture: somewhere between the camera and the picture's edge."""
-    FEET_COVERED = 6
-    """Somebody nearer covers the feet: somewhere between him and the farthest place possible."""
-    ABOVE_HORIZON = 10
-    """The foot point meets the ground nowhere."""
-    TOO_FAR = 11
-    """Farther than the range that positions are asked for."""
-    NO_RAY = 12
-    """The calibrated lens does not draw anything at that pixel."""
-    BAD_BOX = 13
-    """The box is empty or not finite."""
-    NO_CALIBRATION = 14
-    """There is no usable CameraInfo for this camera."""
-    NO_TRANSFORM = 15
-    """The mounting of the camera is not known at the time of the picture."""
-    LOST = 16
-    """Not placed for so long that the last position says nothing any more."""
-
-
-@dataclass(frozen=True, eq=False)
-class GroundPositions:
-    """
-    Where the tracks of one camera stand in one picture: a measurement, nothing filtered.
-
-    Positions are in base_link (x forward, y left, metres). Rows without one are NaN.
-
-    Attributes:
-        camera: name of the camera.
-        stamp_ns: of the picture, ROS time in nanoseconds.
-        ids_t: int64[T], track ids of this camera.
-        scores_t: float32[T] in 0..1.
-        seen_t: bool[T], False for boxes that the tracker predicted.
-        xy_t2: float64[T, 2] in metres.
-        cov_t22: float64[T, 2, 2] in square metres, everything included.
-        noise_t22: float64[T, 2, 2], the part of cov_t22 that is new in every picture; the rest
-            stays as it is for a while (a tall person stays tall) and cannot be averaged away.
-        heights_t: float64[T], of the person in metres.
-        reason_t: uint8[T] of :class:`GroundReason`.
-    """
-
-    camera: str
-    stamp_ns: int
-    ids_t: Int64Array
-    scores_t: Float32Array
-    seen_t: BoolArray
-    xy_t2: Float64Array
-    cov_t22: Float64Array
-    noise_t22: Float64Array
-    heights_t: Float64Array
-    reason_t: Uint8Array
-
-    def __post_init__(self) -> None:
-        """Check that the arrays belong together."""
-        _fix(self, 'ids_t', np.int64, None)
-        count = self.ids_t.shape[0]
-        _fix(self, 'scores_t', np.float32, count)
-        _fix(self, 'seen_t', np.bool_, count)
-        _fix(self, 'xy_t2', np.float64, count, 2)
-        _fix(self, 'cov_t22', np.float64, count, 2, 2)
-        _fix(self, 'noise_t22', np.float64, count, 2, 2)
-        _fix(self, 'heights_t', np.float64, count)
-        _fix(self, 'reason_t', np.uint8, count)
-
-    def __len__(self) -> int:
-        """Give the number of tracks, with a position or without."""
-        return len(self.ids_t)
-
-    @property
-    def valid_t(self) -> BoolArray:
-        """Tell which tracks have a position: bool[T]."""
-        return self.reason_t < GroundReason.ABOVE_HORIZON
-
-
-@dataclass(frozen=True, eq=False)
-class GroundTracks:
-    """
-    Pedestrians around the vehicle at one instant, each once however many cameras see him.
-
-    In base_link: x forward, y left, metres.
-
-    Attributes:
-        stamp_ns: that the positions are for, ROS time in nanoseconds.
-        ids_t: int64[T], ascending, never given to anyone else in this run.
-        xy_t2: float64[T, 2], NaN where not valid.
-        cov_t22: float64[T, 2, 2] of the position, NaN where not valid.
-        velocity_t2: float64[T, 2] in m/s along the axes of base_link, NaN where not valid.
-        velocity_cov_t22: float64[T, 2, 2], NaN where not valid.
-        heights_t: float64[T] in metres, NaN where not known.
-        scores_t: float32[T], best of the cameras.
-        valid_t: bool[T], there is a position.
-        predicted_t: bool[T], the newest picture of none of its cameras gave a position.
-        reason_t: uint8[T], :class:`GroundReason` of the latest measurement.
-        sources_t: for each pedestrian the (camera, track id) pairs that are this pedestrian.
-        over_ground: velocities are over ground (there was odometry), else as base_link sees
-            them, the vehicle's own motion included.
-    """
-
-    stamp_ns: int
-    ids_t: Int64Array
-    xy_t2: Float64Array
-    cov_t22: Float64Array
-    velocity_t2: Float64Array
-    velocity_cov_t22: Float64Array
-    heights_t: Float64Array
-    scores_t: Float32Array
-    valid_t: BoolArray
-    predicted_t: BoolArray
-    reason_t: Uint8Array
-    sources_t: tuple[tuple[tuple[str, int], ...], ...]
-    over_ground: bool
-
-    def __post_init__(self) -> None:
-        """Check that the arrays belong together."""
-        _fix(self, 'ids_t', np.int64, None)
-        count = self.ids_t.shape[0]
-        for name in ('xy_t2', 'velocity_t2'):
-            _fix(self, name, np.float64, count, 2)
-        for name in ('cov_t22', 'velocity_cov_t22'):
-            _fix(self, name, np.float64, count, 2, 2)
-        _fix(self, 'heights_t', np.float64, count)
-        _fix(self, 'scores_t', np.float32, count)
-        _fix(self, 'valid_t', np.bool_, count)
-        _fix(self, 'predicted_t', np.bool_, count)
-        _fix(self, 'reason_t', np.uint8, count)
-        if len(self.sources_t) != count:
-            raise ValueError(f'sources_t must have {count} entries, not {len(self.sources_t)}')
-
-    def __len__(self) -> int:
-        """Give the number of pedestrians, with a position or without."""
-        return len(self.ids_t)

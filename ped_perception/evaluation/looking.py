@@ -24,7 +24,8 @@ from typing import Protocol
 from ped_perception.core.camera import CameraModel
 from ped_perception.core.follow import Mounting
 from ped_perception.core.ground_motion import EgoMotion
-from ped_perception.core.types import Detections, Float64Array, Frame, GroundReason, Tracks
+from ped_perception.core.ground_types import GroundReason
+from ped_perception.core.types import Detections, Float64Array, Frame, Tracks
 from ped_perception.core.views import ViewSpec
 from ped_perception.evaluation.ground_score import Placed
 from ped_perception.evaluation.labelled import LabelledPictures

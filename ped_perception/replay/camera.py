@@ -23,11 +23,12 @@ from ped_perception.core.camera import CameraModel
 from ped_perception.core.errors import ImageError
 from ped_perception.core.follow import Mounting, Seen
 from ped_perception.core.ground_motion import EgoMotion
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.image_monitor import ImageMonitor
 from ped_perception.core.rotation import source_from_upright_boxes, upright_from_source
 from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
 from ped_perception.core.transforms import TransformBuffer
-from ped_perception.core.types import Detections, Frame, GroundReason, Tracks
+from ped_perception.core.types import Detections, Frame, Tracks
 from ped_perception.core.views import HORIZON, region_from_numbers, specs_from_texts, ViewSpec
 from ped_perception.ros.camera_geometry import CameraGeometry
 from ped_perception.ros.camera_stats import CameraStats, Drop

@@ -30,7 +30,8 @@ import uuid
 from geometry_msgs.msg import Point, Quaternion, Vector3
 import numpy as np
 from ped_perception.core.errors import ConfigError
-from ped_perception.core.types import Float64Array, GroundTracks
+from ped_perception.core.ground_types import GroundTracks
+from ped_perception.core.types import Float64Array
 from ped_perception.ros.convert import header_from_stamp
 from ped_perception.ros.pedestrian_messages import heights_m, pose_covariances, WIDTH_M
 

@@ -19,9 +19,10 @@ from __future__ import annotations
 from ped_perception.core.camera import camera_model_from_calibration, CameraModel
 from ped_perception.core.errors import CalibrationError, TransformError
 from ped_perception.core.follow import Mounting
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.horizon import horizon_crop, HorizonConfig
 from ped_perception.core.transforms import base_from_optical, TransformBuffer
-from ped_perception.core.types import Float64Array, Frame, GroundReason
+from ped_perception.core.types import Float64Array, Frame
 from ped_perception.core.views import Region
 from ped_perception.ros.config import CameraConfig
 from sensor_msgs.msg import CameraInfo

@@ -28,13 +28,13 @@ import functools
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from ped_perception.core.errors import ConfigError, PedPerceptionError
 from ped_perception.core.health import CameraFacts, NodeFacts
 from ped_perception.core.pipeline import Backend
 from ped_perception.ros import diagnostics
 from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.cameras import make_cameras
+from ped_perception.ros.diagnostics_output import DiagnosticsOutput
 from ped_perception.ros.ground_output import GroundOutput
 from ped_perception.ros.health import HealthReporter
 from ped_perception.ros.inputs import Inputs
@@ -42,7 +42,6 @@ from ped_perception.ros.lookout import Lookout
 from ped_perception.ros.network import check_network, open_network
 from ped_perception.ros.params import refusal
 from ped_perception.ros.pictures import Camera
-from ped_perception.ros.qos import results_qos
 from ped_perception.ros.running import ManagedNode, run_node
 from ped_perception.ros.settings import read_settings
 from ped_perception.ros.surroundings import Surroundings
@@ -88,8 +87,6 @@ class DetectorNode(ManagedNode):
         self._cameras: dict[str, Camera] = {}
         self._inputs: Inputs | None = None
         self._timers: list[Any] = []
-        self._reported: dict[str, int] = {}
-        self._meter = diagnostics.ProcessMeter()
         self.create_service(SetBool, '~/enable', self._on_enable)
         # What was seen before the clock was set belongs to another time.
         self._jumps = self.get_clock().create_jump_callback(
@@ -161,7 +158,7 @@ class DetectorNode(ManagedNode):
             self, config.base_frame, self._settings.ground.ground_z_m,
             lambda: self._settings.output)
         self._cameras = make_cameras(self, lambda: self._settings, self._surroundings.buffer)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', results_qos())
+        self._diagnostics = DiagnosticsOutput(self, self._health)
         self._lookout = Lookout(
             self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,
             self._ground, functools.partial(self._open_network, slots),
@@ -200,7 +197,7 @@ class DetectorNode(ManagedNode):
             camera.geometry.needs_transforms for camera in self._cameras.values()))
         if self._enabled:
             self._open_inputs()
-        self._reported = {name: camera.stats.processed for name, camera in self._cameras.items()}
+        self._diagnostics.begin(self._cameras)
         # Not the node's clock: a player that waits for subscribers has not begun /clock, and the
         # subscriptions must not wait for it in turn.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -231,8 +228,7 @@ class DetectorNode(ManagedNode):
     def _free(self) -> None:
         if self._worker is not None:
             worker, self._worker = self._worker, None
-            if self._lookout is not None and self._lookout.info is not None:
-                self._report()
+            self._report()
             worker.stop()
         was_configured = self._lookout is not None
         # The health thread must find no camera whose publishers are gone.
@@ -241,7 +237,7 @@ class DetectorNode(ManagedNode):
             camera.output.close()
         if was_configured:
             self._ground.close()
-            self.destroy_publisher(self._diagnostics)
+            self._diagnostics.close()
 
     # --- the executor's thread ---------------------------------------------------------------
 
@@ -307,17 +303,9 @@ class DetectorNode(ManagedNode):
 
     def _report(self) -> None:
         """Publish ``/diagnostics``."""
-        lookout = self._lookout
-        if lookout is None or lookout.info is None:
-            return
-        since = {}
-        for name, camera in self._cameras.items():
-            since[name] = camera.stats.processed - self._reported.get(name, 0)
-            self._reported[name] = camera.stats.processed
-        self._diagnostics.publish(diagnostics.diagnostic_array(
-            self.get_clock().now().to_msg(), diagnostics.all_statuses(
-                self.get_name(), lookout, self._cameras, since, self._health.report,
-                self._settings.health, self._settings.detector.views, self._meter.values())))
+        if self._lookout is not None and self._lookout.info is not None:
+            self._diagnostics.publish(self._lookout, self._cameras,
+                                      self._settings.detector.views)
 
     # --- the health thread -------------------------------------------------------------------
 

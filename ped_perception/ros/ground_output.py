@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ped_perception.core.config import param
-from ped_perception.core.types import GroundTracks, Tracks
+from ped_perception.core.ground_types import GroundTracks
+from ped_perception.core.types import Tracks
 from ped_perception.ros.autoware import AutowareWriter
 from ped_perception.ros.pedestrian_messages import (
     cloud_from_tracks,

@@ -29,6 +29,7 @@ import traceback
 import cv2
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.follow import Mounting, Seen
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.overload import ViewBudget
 from ped_perception.core.perception import Perception, PerceptionConfig
 from ped_perception.core.pipeline import Backend, BackendInfo
@@ -36,7 +37,7 @@ from ped_perception.core.recovery import Recovery, RecoveryConfig
 from ped_perception.core.rotation import source_from_upright_boxes
 from ped_perception.core.schedule import Schedule
 from ped_perception.core.stamps import AgeConfig
-from ped_perception.core.types import Detections, Frame, GroundReason, Tracks
+from ped_perception.core.types import Detections, Frame, Tracks
 from ped_perception.core.views import (
     HORIZON,
     region_from_numbers,

@@ -35,7 +35,8 @@ from typing import Any
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion, Vector3
 import numpy as np
-from ped_perception.core.types import Float64Array, GroundReason, GroundTracks, Tracks
+from ped_perception.core.ground_types import GroundReason, GroundTracks
+from ped_perception.core.types import Float64Array, Tracks
 from ped_perception.ros.convert import CLASS_ID, header_from_stamp
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header

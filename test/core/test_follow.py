@@ -22,8 +22,9 @@ from ped_perception.core.follow import Follower, Mounting, NOBODY
 from ped_perception.core.ground_filter import GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.tracker import TrackerConfig
-from ped_perception.core.types import Detections, Frame, GroundReason
+from ped_perception.core.types import Detections, Frame
 
 HW = (720, 1280)
 IMAGE = np.random.default_rng(0).integers(0, 256, (*HW, 3), np.uint8)

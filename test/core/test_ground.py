@@ -29,7 +29,7 @@ from ped_perception.core.camera import camera_model_from_calibration, CameraMode
 from ped_perception.core.errors import CalibrationError
 from ped_perception.core.ground import ground_positions, unavailable_positions
 from ped_perception.core.ground_ranges import GroundConfig
-from ped_perception.core.types import GroundPositions, GroundReason
+from ped_perception.core.ground_types import GroundPositions, GroundReason
 import pytest
 from scenes import (
     base_from_camera,

@@ -25,7 +25,7 @@ from ped_perception.core.ground import ground_positions
 from ped_perception.core.ground_filter import GroundFilter, GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion, MotionState, moved_points
 from ped_perception.core.ground_ranges import GroundConfig
-from ped_perception.core.types import GroundPositions, GroundReason, GroundTracks
+from ped_perception.core.ground_types import GroundPositions, GroundReason, GroundTracks
 import pytest
 from scenes import nuscenes_views
 

@@ -27,7 +27,7 @@ import tokenize
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from nav_msgs.msg import Odometry
-from ped_perception.core.types import GroundReason
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.ros.pedestrian_messages import cloud_from_tracks, unplaced_from_tracks
 import pytest
 from ros_peer import PATIENCE_S, ros_peer

@@ -23,7 +23,7 @@ import uuid
 
 import numpy as np
 from ped_perception.core.errors import ConfigError
-from ped_perception.core.types import GroundReason
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.ros.autoware import AutowareWriter, UNKNOWN_VARIANCE
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import numpy as np
 from ped_perception.core.follow import Mounting
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.horizon import HorizonConfig
 from ped_perception.core.transforms import base_from_optical, TransformBuffer
-from ped_perception.core.types import Frame, GroundReason
+from ped_perception.core.types import Frame
 from ped_perception.ros.camera_geometry import CameraGeometry
 from ped_perception.ros.config import CameraConfig
 from ped_perception.ros.convert import camera_info_from_intrinsics

@@ -21,7 +21,8 @@ import math
 import struct
 
 import numpy as np
-from ped_perception.core.types import GroundReason, Tracks
+from ped_perception.core.ground_types import GroundReason
+from ped_perception.core.types import Tracks
 from ped_perception.ros.pedestrian_messages import (
     cloud_from_tracks,
     detection3d_array_from_tracks,

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from ped_perception.core.types import GroundReason, GroundTracks
+from ped_perception.core.ground_types import GroundReason, GroundTracks
 
 STAMP_NS = 12_345_678_901
 COV_22 = ((0.09, 0.02), (0.02, 0.25))
