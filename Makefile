@@ -13,6 +13,10 @@ ifeq ($(ROS_DISTRO),humble)
 export ROS_LOCALHOST_ONLY ?= 1
 endif
 
+# Bytecode is kept, whatever the caller's container says: without it each of the hundreds of
+# processes of a test run compiles anew all that it imports, which takes longer than its work.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup setup-dev demo test test-gpu lint bench docs lock clean
 
 help:
@@ -43,7 +47,7 @@ lint: setup-dev
 test: setup-dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-gpu: setup-dev
 	$(BIN)/python -m pytest -m gpu --gpu-required $(ARGS)

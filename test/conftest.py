@@ -63,18 +63,17 @@ def gpu_problem() -> str:
     return '' if count.value else 'the NVIDIA driver sees no GPU'
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this machine cannot run; group what may run side by side."""
+    """Skip, with the reason, what this machine cannot run; begin with what takes long."""
     for item in items:
-        # Under pytest-xdist: one file in one process, for its fixtures; all the tests with nodes
-        # in one, because two at a time would need more than two cores.
-        group = 'ros' if item.get_closest_marker('ros') else item.nodeid.split('::')[0]
-        item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker('gpu') and gpu_problem():
             item.add_marker(pytest.mark.skip(reason=gpu_problem()))
         if item.get_closest_marker('ros') and importlib.util.find_spec('rclpy') is None:
             item.add_marker(pytest.mark.skip(reason='rclpy is not importable'))
+    # Two processes, which take file after file in this order, end together if the last are short.
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    ros = {item.path for item in items if item.get_closest_marker('ros')}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in ros))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

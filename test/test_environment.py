@@ -266,6 +266,17 @@ def test_environment_of_other_wheels_is_not_inherited(monkeypatch: pytest.Monkey
     assert steps.clean_environment()['LD_LIBRARY_PATH'] == '/other/lib'
 
 
+def test_programs_start_from_bytecode_wherever_they_run(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Compile what the programs import, also in a container that forbids to keep bytecode."""
+    monkeypatch.setenv('PYTHONDONTWRITEBYTECODE', '1')
+    environment = {**steps.clean_environment(), 'PYTHONPYCACHEPREFIX': str(tmp_path)}
+    subprocess.run([sys.executable, '-c', setup_env.LOAD_PROGRAMS], check=True, env=environment)
+    compiled = {path.name.split('.')[0] for path in tmp_path.rglob('*.pyc')}
+    assert {'detector_node', 'camera_node', 'evaluate', 'replay', 'engine'} <= compiled
+    assert {'_optimize', 'onnxruntime_inference_collection', '_ov_api'} <= compiled
+
+
 def test_failed_command_is_quoted(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ) -> None:

@@ -37,7 +37,7 @@ def progress(line: str) -> str | None:
 
 def pip_install(step: Step, python: Path, *arguments: str | Path) -> None:
     """Run pip of an environment without letting it choose dependencies."""
-    # Compiling every module takes longer than compiling, at first import, those that are used.
+    # Compiling every module would take minutes; the set-up then compiles those that are used.
     step.run([python, '-m', 'pip', 'install', '--no-deps', '--no-compile', '--no-build-isolation',
               '--disable-pip-version-check', '--no-warn-script-location', *arguments],
              progress=progress)

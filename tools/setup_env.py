@@ -44,6 +44,15 @@ STAMP = VENV / 'ped_perception.stamp'
 UNFINISHED = VENV / 'ped_perception.unfinished'
 LEVELS = ('run', 'dev')
 
+# Compiles what the programs import, where pip compiles nothing: the first start of a node is as
+# fast as any other, also where nobody may write bytecode later.
+LOAD_PROGRAMS = """
+from importlib.metadata import distribution
+for program in distribution('ped_perception').entry_points:
+    program.load()
+import onnx, onnxruntime, openvino
+"""
+
 # What a shell with the activated environment gets, as `make` gives it to demo and tests.
 ACTIVATION = """
 # ped_perception: no ROS 2 traffic beyond this machine unless asked for
@@ -119,7 +128,7 @@ def create(ros: ros_environment.RosEnvironment) -> None:
 
 
 def install(ros: ros_environment.RosEnvironment, level: str) -> None:
-    """Install the lock, the message packages and the package itself."""
+    """Install the lock, the message packages and the package itself; compile what they need."""
     lock = REQUIREMENTS / ros.lock_name(level)
     with Step('packages', f'installing the locked packages ({lock.name})') as step:
         install_lock(step, PYTHON, lock)
@@ -130,6 +139,8 @@ def install(ros: ros_environment.RosEnvironment, level: str) -> None:
         build_interfaces.prune()
     with Step('package', 'installing ped_perception itself, editable') as step:
         pip_install(step, PYTHON, '--no-index', '--editable', ROOT)
+    with Step('bytecode', 'compiling what the programs import') as step:
+        step.run([PYTHON, '-c', LOAD_PROGRAMS])
 
 
 def set_up(level: str) -> None:

@@ -49,12 +49,15 @@ def clean_environment() -> dict[str, str]:
 
     A Python of the wheels hands its library path and its guard variable to its children; a
     Python of a different environment would then look for its libraries in the wrong place.
+    Nor does it forbid to keep bytecode: containers often do, but here is the place to write it.
     """
     environment = dict(os.environ)
     if environment.pop('_ROS_WHEELS_BOOTSTRAP_COMPLETE', None):
         environment.pop('LD_LIBRARY_PATH', None)
     environment.pop('VIRTUAL_ENV', None)
     environment.pop('PYTHONHOME', None)
+    # pip runs several times, and compiling it takes longer than most of what it does.
+    environment.pop('PYTHONDONTWRITEBYTECODE', None)
     return environment
 
 
