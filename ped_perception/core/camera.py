@@ -110,14 +110,28 @@ class CameraModel:
             float64[N, 3] unit vectors in the optical frame, and float64[N, 3, 2], their
             derivatives by the pixel; NaN where the lens model has no ray.
         """
-        focal_xy = np.array(self.focal_xy)
-        image_n2 = (np.asarray(pixels_n2, np.float64) - self.principal_xy) / focal_xy
+        bundle_33n = self.ray_bundle(pixels_n2, np.eye(3))
+        return bundle_33n[:, 0].T, bundle_33n[:, 1:].transpose(2, 0, 1)
+
+    def ray_bundle(self, pixels_n2: Float64Array, base_from_optical_33: Float64Array,
+                   ) -> Float64Array:
+        """
+        Give rays and how they turn in another frame, laid out for arithmetic on many at once.
+
+        Returns:
+            float64[3, 3, N]: by x, y, z the unit ray, then its derivatives by the columns of
+            the pixels; NaN where the lens model has no ray.
+        """
+        image_n2 = np.subtract(pixels_n2, self.principal_xy, dtype=np.float64)
+        focal_xy = self.focal_xy
+        image_n2 /= focal_xy
         undo = lens.fisheye_rays if self.distortion == 'equidistant' else lens.pinhole_rays
         bundle_33n = undo(image_n2, self.coefficients_k, self.profile_2m)
-        bundle_33n[:, 1:] /= focal_xy[:, None]
+        bundle_33n[:, 1] /= focal_xy[0]
+        bundle_33n[:, 2] /= focal_xy[1]
         # One product of small matrices instead of one for each pixel.
-        turned_33n = (self.optical_from_lens_33 @ bundle_33n.reshape(3, -1)).reshape(3, 3, -1)
-        return turned_33n[:, 0].T, turned_33n[:, 1:].transpose(2, 0, 1)
+        turn_33 = base_from_optical_33 @ self.optical_from_lens_33
+        return (turn_33 @ bundle_33n.reshape(3, -1)).reshape(3, 3, -1)
 
     def pixels_from_points(self, points_n3: Float64Array) -> Float64Array:
         """

@@ -51,10 +51,15 @@ from ped_perception.core.ground_types import GroundPositions, GroundReason
 from ped_perception.core.lens import is_rotation
 from ped_perception.core.types import BoolArray, Float64Array, Tracks, Uint8Array
 
+# Comparing an array with a member of an enumeration takes ten times as long as with a number.
+_AGREED, _FOOT_NEARER, _HEIGHT_NEARER, _UNPLACED = (int(reason) for reason in (
+    GroundReason.AGREED, GroundReason.FOOT_NEARER, GroundReason.HEIGHT_NEARER,
+    GroundReason.ABOVE_HORIZON))
 # A uniform stretch of length 1 has this variance.
 _UNIFORM = 1 / 12
-# A square centimetre keeps covariances positive definite when every source is switched off.
-_FLOOR_M2 = 1e-4
+# A square centimetre keeps covariances positive definite when every source is switched off: for
+# what is new in each picture, and for what lasts on top of it.
+_FLOORS_M2 = np.array([[1e-4], [2e-4]])
 
 
 def unavailable_positions(tracks: Tracks, reason: GroundReason) -> GroundPositions:
@@ -127,9 +132,10 @@ def _placed(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, ranges: Ranges,
             centre_3: Float64Array, config: GroundConfig) -> GroundPositions:
     """Choose between the ranges, and turn range and bearing into positions."""
     noise_kt, lasting_kt = variances
-    ahead_m, bearing_t = config.foot_ahead_m, ranges.bearing_t
+    ahead_m = config.foot_ahead_m
     reason_t, share_t, gap_t = _chosen(boxes_t4, cut, ranges, noise_kt + lasting_kt, config)
-    edge_t = 1 / (share_t * ranges.foot_t + (1 - share_t) * ranges.height_t)
+    rest_t = 1 - share_t
+    edge_t = 1 / (share_t * ranges.foot_t + rest_t * ranges.height_t)
     range_t = edge_t + ahead_m
     plane_z_m = config.ground_z_m - float(centre_3[2])
     nearest_t = _nearest(boxes_t4, cut, ranges, reason_t, range_t, plane_z_m, config)
@@ -137,57 +143,87 @@ def _placed(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, ranges: Ranges,
     reason_t[hidden_t & ~cut.bottom_t] = GroundReason.FEET_COVERED
     stretch_t = np.where(hidden_t, range_t - nearest_t, 0.0)
     range_t -= stretch_t / 2
-    placed_t = reason_t < GroundReason.ABOVE_HORIZON
+    placed_t = reason_t < _UNPLACED
     reason_t[placed_t & ~(range_t <= config.max_range_m)] = GroundReason.TOO_FAR
-    by_range_kt = -edge_t ** 2 * (share_t * ranges.foot_kt + (1 - share_t) * ranges.height_kt)
+    square_t = edge_t * edge_t
+    by_range_kt = share_t * ranges.foot_kt
+    by_range_kt += rest_t * ranges.height_kt
+    by_range_kt *= -square_t
     by_range_kt[AHEAD] += 1
-    unsure_t = (edge_t ** 2 * gap_t) ** 2 + _UNIFORM * stretch_t ** 2
-    outward_t2 = np.stack([np.cos(bearing_t), np.sin(bearing_t)], axis=1)
-    xy_t2 = centre_3[:2] + range_t[:, None] * outward_t2
+    unsure_t = (square_t * gap_t) ** 2 + _UNIFORM * stretch_t * stretch_t
+    cos_t, sin_t = np.cos(ranges.bearing_t), np.sin(ranges.bearing_t)
+    xy_t2 = np.empty((len(tracks), 2))
+    xy_t2[:, 0], xy_t2[:, 1] = centre_3[0] + range_t * cos_t, centre_3[1] + range_t * sin_t
     noise_t22, cov_t22 = _covariances(
-        by_range_kt, ranges.bearing_kt * range_t, np.stack([noise_kt, lasting_kt]), outward_t2)
-    cov_t22 += noise_t22 + unsure_t[:, None, None] * (
-        outward_t2[:, :, None] * outward_t2[:, None, :])
+        by_range_kt, ranges.bearing_kt * range_t, variances, unsure_t, cos_t, sin_t)
     # What is not seen of somebody is as tall as people are.
     heights_t = np.where(cut.top_t | cut.bottom_t | hidden_t, config.person_height_m,
                          edge_t * (ranges.q_head_t - ranges.q_foot_t) + ahead_m * ranges.q_head_t)
-    lost_t = reason_t >= GroundReason.ABOVE_HORIZON
-    for array in (xy_t2, cov_t22, noise_t22, heights_t):
-        array[lost_t] = np.nan
+    lost = (reason_t >= _UNPLACED).nonzero()[0]
+    if len(lost):
+        for array in (xy_t2, cov_t22, noise_t22, heights_t):
+            array[lost] = np.nan
     return GroundPositions(
         tracks.camera, tracks.stamp_ns, tracks.ids_t, tracks.scores_t, ~tracks.predicted_t,
         xy_t2, cov_t22, noise_t22, heights_t, reason_t)
 
 
+def _rules() -> tuple[Uint8Array, Float64Array]:
+    """
+    Tabulate the reason, and the share of the foot point where only one range counts.
+
+    Returns:
+        uint8[256] and float64[256] by the eight facts of :func:`_chosen`, the first one in the
+        highest bit.
+    """
+    (disagree_c, foot_nearer_c, near_horizon_c, top_c, bottom_c, above_c, no_ray_c, bad_c
+     ) = np.unpackbits(np.arange(256, dtype=np.uint8)[None], axis=0).astype(np.bool_)
+    reason_c, share_c = np.full(256, GroundReason.AGREED, np.uint8), np.zeros(256)
+    # From the least to the most specific: the last that applies holds.
+    for applies_c, reason, share in [
+            (disagree_c & foot_nearer_c, GroundReason.FOOT_NEARER, 1.0),
+            (disagree_c & ~foot_nearer_c, GroundReason.HEIGHT_NEARER, 0.0),
+            (near_horizon_c, GroundReason.HEIGHT_ONLY, 0.0),
+            (top_c, GroundReason.FOOT_ONLY, 1.0),
+            (top_c & near_horizon_c, GroundReason.TOO_FAR, 1.0),
+            (bottom_c & (top_c | foot_nearer_c), GroundReason.FEET_CUT, 1.0),
+            (bottom_c & ~top_c & ~foot_nearer_c, GroundReason.FEET_CUT, 0.0),
+            (above_c, GroundReason.ABOVE_HORIZON, 0.0),
+            (no_ray_c, GroundReason.NO_RAY, 0.0),
+            (bad_c, GroundReason.BAD_BOX, 0.0)]:
+        reason_c[applies_c], share_c[applies_c] = reason, share
+    return reason_c, share_c
+
+
+_REASONS, _SHARES = _rules()
+
+
 def _chosen(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, variance_kt: Float64Array,
             config: GroundConfig) -> tuple[Uint8Array, Float64Array, Float64Array]:
     """Give the reason, the share of the foot point, and half the gap when the two disagree."""
-    foot_t = (ranges.foot_kt ** 2 * variance_kt).sum(axis=0)
-    height_t = (ranges.height_kt ** 2 * variance_kt).sum(axis=0)
-    both_t = (ranges.foot_kt * ranges.height_kt * variance_kt).sum(axis=0)
+    weighed_kt = ranges.foot_kt * variance_kt
+    foot_t = np.add.reduce(weighed_kt * ranges.foot_kt)
+    both_t = np.add.reduce(weighed_kt * ranges.height_kt)
+    height_t = np.add.reduce(ranges.height_kt * ranges.height_kt * variance_kt)
     apart_t = np.maximum(foot_t + height_t - 2 * both_t, 1e-18)
-    # Best linear unbiased; kept within what the two say.
-    share_t = np.clip((height_t - both_t) / apart_t, 0, 1)
     gap_t = ranges.foot_t - ranges.height_t
-    disagree_t = np.abs(gap_t) > config.disagreement_sigmas * np.sqrt(apart_t)
-    near_horizon_t = ranges.foot_t < config.horizon_guard_sigmas * np.sqrt(foot_t)
-    good_t = (boxes_t4[:, 2] > boxes_t4[:, 0]) & (boxes_t4[:, 3] > boxes_t4[:, 1])
-    # From the least to the most specific: the last that applies holds.
-    reason_t = np.full(len(boxes_t4), GroundReason.AGREED, np.uint8)
-    for applies_t, reason, share in [
-            (disagree_t & (gap_t > 0), GroundReason.FOOT_NEARER, 1.0),
-            (disagree_t & (gap_t <= 0), GroundReason.HEIGHT_NEARER, 0.0),
-            (near_horizon_t, GroundReason.HEIGHT_ONLY, 0.0),
-            (cut.top_t, GroundReason.FOOT_ONLY, 1.0),
-            (cut.top_t & near_horizon_t, GroundReason.TOO_FAR, 1.0),
-            (cut.bottom_t & (cut.top_t | (gap_t > 0)), GroundReason.FEET_CUT, 1.0),
-            (cut.bottom_t & ~cut.top_t & ~(gap_t > 0), GroundReason.FEET_CUT, 0.0),
-            (~(ranges.q_foot_t < 0), GroundReason.ABOVE_HORIZON, 0.0),
-            (~np.isfinite(ranges.height_t + ranges.bearing_t), GroundReason.NO_RAY, 0.0),
-            (~good_t | ~np.isfinite(boxes_t4).all(axis=1), GroundReason.BAD_BOX, 0.0)]:
-        reason_t[applies_t], share_t[applies_t] = reason, share
-    disagreed_t = (reason_t == GroundReason.FOOT_NEARER) | (
-        reason_t == GroundReason.HEIGHT_NEARER)
+    facts_8t = np.empty((8, len(boxes_t4)), np.bool_)
+    np.greater(np.abs(gap_t), config.disagreement_sigmas * np.sqrt(apart_t), out=facts_8t[0])
+    np.greater(gap_t, 0, out=facts_8t[1])
+    np.less(ranges.foot_t, config.horizon_guard_sigmas * np.sqrt(foot_t), out=facts_8t[2])
+    facts_8t[3], facts_8t[4] = cut.top_t, cut.bottom_t
+    # Written so that NaN is a fault.
+    np.logical_not(ranges.q_foot_t < 0, out=facts_8t[5])
+    np.logical_not(np.isfinite(ranges.height_t + ranges.bearing_t), out=facts_8t[6])
+    sides_t2 = boxes_t4[:, 2:] - boxes_t4[:, :2]
+    sound_t2 = (sides_t2 > 0) & (sides_t2 < np.inf)
+    np.logical_not(sound_t2[:, 0] & sound_t2[:, 1], out=facts_8t[7])
+    case_t = np.packbits(facts_8t, axis=0)[0]
+    reason_t = _REASONS.take(case_t)
+    # Best linear unbiased; kept within what the two say.
+    blend_t = np.minimum(np.maximum((height_t - both_t) / apart_t, 0), 1)
+    share_t = np.where(reason_t == _AGREED, blend_t, _SHARES.take(case_t))
+    disagreed_t = (reason_t == _FOOT_NEARER) | (reason_t == _HEIGHT_NEARER)
     return reason_t, share_t, np.where(disagreed_t, gap_t / 2, 0.0)
 
 
@@ -195,9 +231,10 @@ def _nearest(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, reason_t: Uint8A
              range_t: Float64Array, plane_z_m: float, config: GroundConfig) -> Float64Array:
     """Give the nearest possible range of those whose feet are not seen, NaN for all others."""
     farthest_t: Float64Array = np.full(len(boxes_t4), -np.inf)
-    reachable_t = (reason_t < GroundReason.ABOVE_HORIZON) & ~cut.bottom_t
-    cover_p, hidden_p = np.divmod(np.flatnonzero(_covers(boxes_t4)), max(1, len(boxes_t4)))
-    cover_p, hidden_p = cover_p[reachable_t[cover_p]], hidden_p[reachable_t[cover_p]]
+    reachable_t = (reason_t < _UNPLACED) & ~cut.bottom_t
+    cover_p, hidden_p = np.divmod(_covers(boxes_t4).ravel().nonzero()[0], max(1, len(boxes_t4)))
+    known_p = reachable_t.take(cover_p)
+    cover_p, hidden_p = cover_p[known_p], hidden_p[known_p]
     # Who hides behind several is behind the farthest of them.
     np.maximum.at(farthest_t, hidden_p, range_t[cover_p])
     nearest_t = np.where(reachable_t & (farthest_t > 0), farthest_t, np.nan)
@@ -223,29 +260,41 @@ def _covers(boxes_t4: Float64Array) -> BoolArray:
     return covers_tt
 
 
-def _covariances(ahead_kt: Float64Array, aside_kt: Float64Array, variances_skt: Float64Array,
-                 outward_t2: Float64Array) -> Float64Array:
+def _covariances(ahead_kt: Float64Array, aside_kt: Float64Array,
+                 variances: tuple[Float64Array, Float64Array], unsure_t: Float64Array,
+                 cos_t: Float64Array, sin_t: Float64Array,
+                 ) -> tuple[Float64Array, Float64Array]:
     """
     Turn variances of the sources into covariances in base_link.
 
     Args:
         ahead_kt: float64[10, T], what each source moves along the ray, in metres.
         aside_kt: float64[10, T], the same across it to the left.
-        variances_skt: float64[S, 10, T], any number of sets of variances.
-        outward_t2: float64[T, 2], unit vectors along the rays.
+        variances: float64[10, T] each, of what is new in each picture and of what lasts.
+        unsure_t: variance along the ray that is in no source.
+        cos_t: along x of base_link, of the unit vectors along the rays.
+        sin_t: along y.
 
     Returns:
-        float64[S, T, 2, 2].
+        float64[T, 2, 2] of what is new, and of everything.
     """
-    ahead_skt = ahead_kt * variances_skt
-    along_st, mixed_st = (ahead_skt * ahead_kt).sum(axis=1), (ahead_skt * aside_kt).sum(axis=1)
-    across_st = (aside_kt * aside_kt * variances_skt).sum(axis=1)
-    cos_t, sin_t = outward_t2.T
-    cos2_t, sin2_t, both_t = cos_t * cos_t, sin_t * sin_t, cos_t * sin_t
-    cov_st22: Float64Array = np.empty((*along_st.shape, 2, 2))
-    turned_st = 2 * both_t * mixed_st
-    cov_st22[..., 0, 0] = cos2_t * along_st + sin2_t * across_st - turned_st + _FLOOR_M2
-    cov_st22[..., 1, 1] = sin2_t * along_st + cos2_t * across_st + turned_st + _FLOOR_M2
-    cov_st22[..., 0, 1] = both_t * (along_st - across_st) + (cos2_t - sin2_t) * mixed_st
-    cov_st22[..., 1, 0] = cov_st22[..., 0, 1]
-    return cov_st22
+    along_2t, mixed_2t, across_2t = np.empty((3, 2, len(cos_t)))
+    for number, variance_kt in enumerate(variances):
+        weighed_kt = ahead_kt * variance_kt
+        np.add.reduce(weighed_kt * ahead_kt, out=along_2t[number])
+        np.add.reduce(weighed_kt * aside_kt, out=mixed_2t[number])
+        np.add.reduce(aside_kt * aside_kt * variance_kt, out=across_2t[number])
+    for part_2t in (along_2t, mixed_2t, across_2t):
+        part_2t[1] += part_2t[0]
+    along_2t[1] += unsure_t
+    # Turned by the bearing: a symmetric matrix turns by twice the angle about its mean.
+    mean_2t, half_2t = (along_2t + across_2t) / 2, (along_2t - across_2t) / 2
+    twice_cos_t, twice_sin_t = cos_t * cos_t - sin_t * sin_t, 2 * cos_t * sin_t
+    off_2t = half_2t * twice_cos_t - mixed_2t * twice_sin_t
+    mean_2t += _FLOORS_M2
+    cov_2t22: Float64Array = np.empty((2, len(cos_t), 2, 2))
+    np.add(mean_2t, off_2t, out=cov_2t22[..., 0, 0])
+    np.subtract(mean_2t, off_2t, out=cov_2t22[..., 1, 1])
+    cov_2t22[..., 0, 1] = half_2t * twice_sin_t + mixed_2t * twice_cos_t
+    cov_2t22[..., 1, 0] = cov_2t22[..., 0, 1]
+    return cov_2t22[0], cov_2t22[1]

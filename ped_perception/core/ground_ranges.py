@@ -22,8 +22,8 @@ random draws.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+import functools
 
 import numpy as np
 from ped_perception.core.camera import CameraModel
@@ -35,8 +35,9 @@ from ped_perception.core.types import BoolArray, Float64Array, Tracks
 ASPECT = 0.41
 # The middle of a box that the border cuts is known this many times worse than of a whole one.
 _CUT_MIDDLE = 6
-# Rows of the tables.
-CX, CY, HEIGHT_PX, ROLL, PITCH, YAW, PLANE, PERSON, AHEAD, FOCAL = range(10)
+# Rows of the tables; the first six move the ray itself.
+CX, CY, FOCAL, ROLL, PITCH, YAW, HEIGHT_PX, PLANE, PERSON, AHEAD = range(10)
+_SOURCES, _MOVES = 10, 6
 
 
 @dataclass(frozen=True)
@@ -130,50 +131,63 @@ class Ranges:
            turn_33: Float64Array, plane_z_m: float, config: GroundConfig) -> Ranges:
         """Measure boxes; turn_33 is the rotation of base_from_camera, the plane seen from it."""
         count, ahead_m = len(boxes_t4), config.foot_ahead_m
-        u_t = _body_centre(boxes_t4, cut)
-        pixels_n2 = np.stack([np.tile(u_t, 2), boxes_t4[:, [3, 1]].T.ravel()], axis=1)
-        rays_n3, jacobians_n32 = model.rays_and_jacobians(pixels_n2)
-        ray_3n = turn_33 @ rays_n3.T
-        by_u_3n, by_v_3n = turn_33 @ jacobians_n32[:, :, 0].T, turn_33 @ jacobians_n32[:, :, 1].T
+        # The feet first, then the heads.
+        pixels_n2 = np.empty((2 * count, 2))
+        pixels_n2[:count, 0] = pixels_n2[count:, 0] = _body_centre(boxes_t4, cut)
+        pixels_n2[:count, 1], pixels_n2[count:, 1] = boxes_t4[:, 3], boxes_t4[:, 1]
+        bundle_33n = model.ray_bundle(pixels_n2, turn_33)
         # A longer focal length moves every pixel towards the principal point.
-        off_2n = (np.array(model.principal_xy) - pixels_n2).T
-        by_focal_3n = by_u_3n * off_2n[0] + by_v_3n * off_2n[1]
-        q_n, bearing_n, q_kn, bearing_kn = _elevations(ray_3n, by_u_3n, by_v_3n, by_focal_3n)
+        off_n2 = np.subtract(model.principal_xy, pixels_n2)
+        q_n, q_kn, bearing_t, bearing_kt = _elevations(
+            bundle_33n[:, 0], bundle_33n[:, 1], bundle_33n[:, 2], off_n2.T, count)
         q_foot_t, q_head_t = q_n[:count], q_n[count:]
         # Both edges move with the centre, apart with the height of the box.
         q_foot_kt, q_head_kt = q_kn[:, :count], q_kn[:, count:]
         q_head_kt[HEIGHT_PX] *= -1
-        foot_t = q_foot_t / plane_z_m
-        foot_kt = q_foot_kt / plane_z_m
+        foot_t, foot_kt = q_foot_t / plane_z_m, q_foot_kt / plane_z_m
         foot_kt[PLANE] = -foot_t / plane_z_m
         person_t = config.person_height_m - ahead_m * q_head_t
         height_t = (q_head_t - q_foot_t) / person_t
-        height_kt = (q_head_kt * (1 + ahead_m * height_t) - q_foot_kt) / person_t
+        height_kt = q_head_kt * (1 + ahead_m * height_t)
+        height_kt -= q_foot_kt
+        height_kt /= person_t
         height_kt[PERSON] = -height_t / person_t
         height_kt[AHEAD] = height_t * q_head_t / person_t
-        return Ranges(foot_t, height_t, bearing_n[:count], q_foot_t, q_head_t, foot_kt,
-                      height_kt, bearing_kn[:, :count])
+        return Ranges(foot_t, height_t, bearing_t, q_foot_t, q_head_t, foot_kt, height_kt,
+                      bearing_kt)
 
 
 def _elevations(ray_3n: Float64Array, by_u_3n: Float64Array, by_v_3n: Float64Array,
-                by_focal_3n: Float64Array,
+                off_2n: Float64Array, count: int,
                 ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
-    """Give tangent of elevation and bearing of rays in base_link, and how sources move them."""
+    """
+    Give how far rays in base_link rise, where they point to, and how sources move both.
+
+    Returns:
+        tangents of elevation [N] and their derivatives [10, N]; bearings of the first ``count``
+        rays and their derivatives [10, count].
+    """
     x_n, y_n, z_n = ray_3n
-    flat_n = np.maximum(np.hypot(x_n, y_n), 1e-9)
+    flat_n = np.maximum(np.sqrt(x_n * x_n + y_n * y_n), 1e-9)
     q_n = z_n / flat_n
-    zero_n = np.zeros_like(x_n)
-    q_kn, bearing_kn = np.zeros((10, len(x_n))), np.zeros((10, len(x_n)))
+    move_3mn = np.empty((3, _MOVES, len(x_n)))
+    move_3mn[:, CX], move_3mn[:, CY] = by_u_3n, by_v_3n
+    move_3mn[:, FOCAL] = by_u_3n * off_2n[0] + by_v_3n * off_2n[1]
     # A small turn about an axis of base_link moves a ray by axis x ray.
-    moves: dict[int, Sequence[Float64Array]] = {
-        CX: list(by_u_3n), CY: list(by_v_3n), FOCAL: list(by_focal_3n),
-        ROLL: (zero_n, -z_n, y_n), PITCH: (z_n, zero_n, -x_n), YAW: (-y_n, x_n, zero_n)}
-    for row, (dx_n, dy_n, dz_n) in moves.items():
-        along_n = (x_n * dx_n + y_n * dy_n) / flat_n
-        q_kn[row] = (dz_n - q_n * along_n) / flat_n
-        bearing_kn[row] = (x_n * dy_n - y_n * dx_n) / (flat_n * flat_n)
-    q_kn[HEIGHT_PX], bearing_kn[HEIGHT_PX] = q_kn[CY] / 2, bearing_kn[CY] / 2
-    return q_n, np.arctan2(y_n, x_n), q_kn, bearing_kn
+    turns: dict[int, tuple[Float64Array | float, Float64Array | float, Float64Array | float]] = {
+        ROLL: (0.0, -z_n, y_n), PITCH: (z_n, 0.0, -x_n), YAW: (-y_n, x_n, 0.0)}
+    for row, (dx_n, dy_n, dz_n) in turns.items():
+        move_3mn[0, row], move_3mn[1, row], move_3mn[2, row] = dx_n, dy_n, dz_n
+    dx_mn, dy_mn, dz_mn = move_3mn
+    q_kn, bearing_kt = np.zeros((_SOURCES, len(x_n))), np.zeros((_SOURCES, count))
+    along_mn = x_n * dx_mn + y_n * dy_mn
+    along_mn *= q_n / flat_n
+    np.divide(dz_mn - along_mn, flat_n, out=q_kn[:_MOVES])
+    x_t, y_t, flat_t = x_n[:count], y_n[:count], flat_n[:count]
+    np.divide(x_t * dy_mn[:, :count] - y_t * dx_mn[:, :count], flat_t * flat_t,
+              out=bearing_kt[:_MOVES])
+    q_kn[HEIGHT_PX], bearing_kt[HEIGHT_PX] = q_kn[CY] / 2, bearing_kt[CY] / 2
+    return q_n, q_kn, np.arctan2(y_t, x_t), bearing_kt
 
 
 def _body_centre(boxes_t4: Float64Array, cut: Cuts) -> Float64Array:
@@ -187,17 +201,31 @@ def _body_centre(boxes_t4: Float64Array, cut: Cuts) -> Float64Array:
 def error_sources(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, config: GroundConfig
                   ) -> tuple[Float64Array, Float64Array]:
     """Give variances [10, T] of the sources: new in each picture, and lasting."""
-    noise_kt, lasting_kt = np.zeros((10, len(tracks))), np.zeros((10, len(tracks)))
+    noise_kt, lasting_kt = np.empty((2, _SOURCES, len(tracks)))
+    constant_k2 = _constant_sources(config)
+    noise_kt[:], lasting_kt[:] = constant_k2[:, :1], constant_k2[:, 1:]
+    sigma_4t = tracks.sigmas_t4.T
+    for row, column in ((CX, 0), (CY, 1), (HEIGHT_PX, 3)):
+        # In double precision: a square of pixels has more digits than a float.
+        np.multiply(sigma_4t[column], sigma_4t[column], out=noise_kt[row], dtype=np.float64)
     edge_t = (config.edge_sigma * (boxes_t4[:, 3] - boxes_t4[:, 1])) ** 2
-    noise_kt[[CX, CY, HEIGHT_PX]] = tracks.sigmas_t4.T[[0, 1, 3]].astype(np.float64) ** 2
-    lasting_kt[CX] = np.where(cut.left_t | cut.right_t, _CUT_MIDDLE ** 2, 1) * edge_t
     # Two edges that err on their own, as their mean and their distance.
-    lasting_kt[CY], lasting_kt[HEIGHT_PX] = edge_t / 2, edge_t * 2
-    noise_kt[[ROLL, PITCH]] = np.radians(config.nodding_sigma_deg) ** 2
-    lasting_kt[[ROLL, PITCH, YAW]] = np.radians(config.mounting_sigma_deg) ** 2
-    lasting_kt[PLANE] = config.ground_sigma_m ** 2 + config.camera_height_sigma_m ** 2
-    lasting_kt[PERSON] = config.person_height_sigma_m ** 2
-    # A stride changes within a second.
-    noise_kt[AHEAD] = config.foot_ahead_sigma_m ** 2
-    lasting_kt[FOCAL] = config.focal_sigma ** 2
+    np.multiply(edge_t, 0.5, out=lasting_kt[CY])
+    np.multiply(edge_t, 2.0, out=lasting_kt[HEIGHT_PX])
+    edge_t[cut.left_t | cut.right_t] *= _CUT_MIDDLE ** 2
+    lasting_kt[CX] = edge_t
     return noise_kt, lasting_kt
+
+
+@functools.lru_cache(maxsize=8)
+def _constant_sources(config: GroundConfig) -> Float64Array:
+    """Give the variances [10, 2], new and lasting, of sources that are the same for everybody."""
+    constant_k2: Float64Array = np.zeros((_SOURCES, 2))
+    constant_k2[[ROLL, PITCH], 0] = np.radians(config.nodding_sigma_deg) ** 2
+    constant_k2[[ROLL, PITCH, YAW], 1] = np.radians(config.mounting_sigma_deg) ** 2
+    constant_k2[PLANE, 1] = config.ground_sigma_m ** 2 + config.camera_height_sigma_m ** 2
+    constant_k2[PERSON, 1] = config.person_height_sigma_m ** 2
+    # A stride changes within a second.
+    constant_k2[AHEAD, 0] = config.foot_ahead_sigma_m ** 2
+    constant_k2[FOCAL, 1] = config.focal_sigma ** 2
+    return constant_k2

@@ -42,8 +42,12 @@ _COEFFICIENTS = 12
 
 def is_rotation(matrix_33: Float64Array, tolerance: float = 1e-3) -> bool:
     """Tell whether a matrix turns and does nothing else."""
-    off = np.abs(matrix_33 @ matrix_33.T - np.eye(3)).max()
-    return bool(off < tolerance and np.linalg.det(matrix_33) > 0)
+    # Nine numbers: plain arithmetic is several times as fast as arrays. NaN is no rotation.
+    (a, b, c), (d, e, f), (g, h, i) = matrix_33.tolist()
+    offs = (a * a + b * b + c * c - 1, d * d + e * e + f * f - 1, g * g + h * h + i * i - 1,
+            a * d + b * e + c * f, a * g + b * h + c * i, d * g + e * h + f * i)
+    upright: bool = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) > 0
+    return upright and all(abs(off) < tolerance for off in offs)
 
 
 def profile_of(fisheye: bool, coefficients_k: Float64Array) -> Float64Array:
