@@ -52,11 +52,12 @@ from ped_perception.core.ground_motion import (
     MotionState,
     moved_points,
     squared_sigmas,
+    turned,
     turned_back,
 )
-from ped_perception.core.ground_people import Link, NEVER_NS, People
+from ped_perception.core.ground_people import Links, NEVER_NS, new_links, NO_TRACK, People
 from ped_perception.core.ground_types import GroundPositions, GroundTracks
-from ped_perception.core.types import BoolArray, Int64Array
+from ped_perception.core.types import BoolArray, Float64Array, Int64Array
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ class GroundFilter:
             lag_s = 0.0
         if stamp_ns != last_ns:
             self._stamps_ns[camera] = stamp_ns
-            born = self._link(positions)
-            self._measure(positions, lag_s)
+            rows_t, born = self._link(positions)
+            self._measure(positions, rows_t, lag_s)
             self._join(camera, born)
             self._forget()
         return self._people.tracks(self._people.motion, self._stamp_ns, predicted=False,
@@ -154,9 +155,8 @@ class GroundFilter:
         Args:
             stamp_ns: a time not before that of the last update.
         """
-        everyone: BoolArray = np.ones(len(self._people.ids_m), np.bool_)
-        motion = self._people.motion.take(everyone)
-        duration_s = max(0, stamp_ns - self._stamp_ns) / 1e9 if everyone.size else 0.0
+        motion = MotionState(self._people.motion.values_16m.copy())
+        duration_s = max(0, stamp_ns - self._stamp_ns) / 1e9 if len(self._people) else 0.0
         self._walk(motion, duration_s)
         return self._people.tracks(motion, stamp_ns, predicted=True,
                                    over_ground=self._ego is not None)
@@ -168,12 +168,12 @@ class GroundFilter:
 
     def _advance(self, stamp_ns: int) -> None:
         people = self._people
-        if self._stamp_ns != NEVER_NS and len(people.ids_m):
+        if self._stamp_ns != NEVER_NS and len(people):
             duration_s = (stamp_ns - self._stamp_ns) / 1e9
             self._walk(people.motion, duration_s)
             if self._ego is not None:
-                turn_22 = turned_back(self._ego, duration_s)
-                people.lasting_m22 = turn_22 @ people.lasting_m22 @ turn_22.T
+                people.lasting_22m = turned(
+                    people.lasting_22m, turned_back(self._ego, duration_s))
         self._stamp_ns = stamp_ns
 
     def _refer_to(self, ego: EgoMotion | None) -> None:
@@ -184,96 +184,92 @@ class GroundFilter:
             self._people.motion.change_reference(self._ego, -1.0)
         self._ego = ego
 
-    def _link(self, positions: GroundPositions) -> set[int]:
-        """Cut links whose tracks ended, begin a pedestrian for each new track; give their ids."""
-        people, camera = self._people, positions.camera
-        known, listed = set(), set(positions.ids_t.tolist())
-        for links in people.links:
-            if camera in links:
-                if links[camera].track_id in listed:
-                    known.add(links[camera].track_id)
-                    links[camera].measured = False
-                else:
-                    del links[camera]
-        fresh = [track_id for track_id in positions.ids_t.tolist() if track_id not in known]
-        return self._begin([{camera: Link(track_id)} for track_id in fresh])
+    def _link(self, positions: GroundPositions) -> tuple[Int64Array, range]:
+        """
+        Cut links whose tracks ended, begin a pedestrian for each new track.
 
-    def _begin(self, links: list[dict[str, Link]]) -> set[int]:
-        ids = list(range(self._next_id, self._next_id + len(links)))
-        self._next_id += len(links)
-        if ids:
-            self._people.add(ids, links)
-        return set(ids)
+        Returns:
+            the row of each track, and the ids of the new pedestrians.
+        """
+        rows_t = self._people.link(positions.camera, positions.ids_t)
+        fresh = (rows_t < 0).nonzero()[0]
+        first_id = self._next_id
+        if len(fresh):
+            rows_t[fresh] = self._begin(positions.camera, new_links(positions.ids_t[fresh]))
+        return rows_t, range(first_id, self._next_id)
 
-    def _measure(self, positions: GroundPositions, lag_s: float) -> None:
+    def _begin(self, camera: str, links_n: Links) -> Int64Array:
+        rows_n = self._people.add(self._next_id, camera, links_n)
+        self._next_id += len(links_n)
+        return rows_n
+
+    def _measure(self, positions: GroundPositions, rows_t: Int64Array, lag_s: float) -> None:
         """Take the positions in, each by its pedestrian."""
-        people, config = self._people, self._config
-        rows_t, same_t = self._noted(positions)
-        usable_t = positions.valid_t & positions.seen_t
-        rows_n, cov_n22 = rows_t[usable_t], positions.cov_t22[usable_t]
-        x_n2, noise_n22 = positions.xy_t2[usable_t], positions.noise_t22[usable_t]
-        lasting_n22 = cov_n22 - noise_n22
+        people = self._people
+        links = people.links_of(positions.camera)
+        same_t = ((links['reason'].take(rows_t) == positions.reason_t)
+                  & (people.link_counts_m().take(rows_t) == 1))
+        links['reason'][rows_t], links['score'][rows_t] = positions.reason_t, positions.scores_t
+        usable = (positions.valid_t & positions.seen_t).nonzero()[0]
+        rows_n = rows_t.take(usable)
+        x_2n = positions.xy_t2.take(usable, axis=0).T
+        noise_22n, cov_22n = (_by_block(cov_t22, usable)
+                              for cov_t22 in (positions.noise_t22, positions.cov_t22))
+        lasting_22n = cov_22n - noise_22n
         motion = people.motion.take(rows_n)
         if lag_s > 0:
-            x_n2 = x_n2 + lag_s * motion.v_m2
-            x_n2 = x_n2 if self._ego is None else moved_points(x_n2, self._ego, lag_s)
-            noise_n22 = noise_n22 + lag_s ** 2 * motion.vv_m22
-        new_n = ~people.placed_m[rows_n]
-        miss_n = squared_sigmas(x_n2 - motion.x_m2, motion.xx_m22 + noise_n22 + lasting_n22)
-        fits_n = ~new_n & (miss_n < config.outlier_sigmas ** 2)
-        rows_n, again_n = self._parted(positions.camera, rows_n, ~new_n & ~fits_n)
-        new_n |= again_n
-        fitting = motion.take(fits_n)
-        unknown_n22 = np.where(same_t[usable_t][:, None, None], 0.0, lasting_n22)
-        fitting.correct(x_n2[fits_n], (noise_n22 + unknown_n22)[fits_n])
-        people.motion.put(rows_n[fits_n], fitting)
-        sigma_m_s = (config.relative_speed_sigma_m_s if self._ego is None
-                     else config.speed_sigma_m_s)
-        people.motion.put(rows_n[new_n], MotionState.start(
-            x_n2[new_n], noise_n22[new_n], sigma_m_s))
-        taken_n = fits_n | new_n
-        people.lasting_m22[rows_n[taken_n]] = lasting_n22[taken_n]
-        people.heights_m[rows_n[taken_n]] = positions.heights_t[usable_t][taken_n]
-        people.placed_ns_m[rows_n[taken_n]] = self._stamp_ns
-        for row in rows_n[taken_n].tolist():
-            link = people.links[row][positions.camera]
-            link.measured, link.misfits = True, 0
+            x_2n = x_2n + lag_s * motion.v_2m
+            x_2n = x_2n if self._ego is None else moved_points(x_2n.T, self._ego, lag_s).T
+            noise_22n = noise_22n + lag_s ** 2 * motion.vv_22m
+        known_n = people.placed_m.take(rows_n)
+        miss_n = squared_sigmas(x_2n - motion.x_2m, motion.xx_22m + noise_22n + lasting_22n)
+        fits_n = known_n & (miss_n < self._config.outlier_sigmas ** 2)
+        rows_n, begun_n = self._parted(positions.camera, rows_n, known_n & ~fits_n)
+        begun_n |= ~known_n
+        fit, begun = fits_n.nonzero()[0], begun_n.nonzero()[0]
+        unknown_22n = lasting_22n * ~same_t.take(usable)
+        motion = motion.take(fit)
+        motion.correct(x_2n.take(fit, axis=1), (noise_22n + unknown_22n).take(fit, axis=2))
+        people.motion.put(rows_n[fit], motion)
+        if len(begun):
+            self._start(rows_n[begun], x_2n[:, begun], noise_22n[..., begun])
+        taken = (fits_n | begun_n).nonzero()[0]
+        rows = rows_n.take(taken)
+        people.lasting_22m[..., rows] = lasting_22n.take(taken, axis=2)
+        people.heights_m[rows] = positions.heights_t.take(usable.take(taken))
+        people.placed_ns_m[rows] = self._stamp_ns
+        # Parting may have made the table longer.
+        links = people.links_of(positions.camera)
+        links['measured'][rows], links['misfits'][rows] = True, 0
 
-    def _noted(self, positions: GroundPositions) -> tuple[Int64Array, BoolArray]:
-        """Give the row of each track, and whether its measurement is of the same kind as last."""
-        camera, people = positions.camera, self._people
-        row_of = {links[camera].track_id: row for row, links in enumerate(people.links)
-                  if camera in links}
-        rows, same = [], []
-        for track_id, reason, score in zip(positions.ids_t.tolist(), positions.reason_t.tolist(),
-                                           positions.scores_t.tolist(), strict=True):
-            row = row_of[track_id]
-            link = people.links[row][camera]
-            rows.append(row)
-            same.append(link.reason == reason and len(people.links[row]) == 1)
-            link.reason, link.score = reason, score
-        return np.array(rows, np.int64), np.array(same, np.bool_)
+    def _start(self, rows_n: Int64Array, x_2n: Float64Array, noise_22n: Float64Array) -> None:
+        """Let the motion of some begin with a measurement."""
+        sigma_m_s = (self._config.relative_speed_sigma_m_s if self._ego is None
+                     else self._config.speed_sigma_m_s)
+        self._people.motion.put(rows_n, MotionState.start(x_2n, noise_22n, sigma_m_s))
 
     def _parted(self, camera: str, rows_n: Int64Array, misfit_n: BoolArray,
                 ) -> tuple[Int64Array, BoolArray]:
         """Count misfits; give the rows again, and which of them begin anew."""
-        people, rows_n, again_n = self._people, rows_n.copy(), np.zeros(len(rows_n), np.bool_)
-        for index in np.flatnonzero(misfit_n).tolist():
-            links = people.links[rows_n[index]]
-            links[camera].misfits += 1
-            again_n[index] = links[camera].misfits >= self._config.outlier_pictures
-            if again_n[index] and len(links) > 1:
-                self._begin([{camera: links.pop(camera)}])
-                rows_n[index] = len(people.ids_m) - 1
+        people, again_n = self._people, np.zeros(len(rows_n), np.bool_)
+        for index in misfit_n.nonzero()[0].tolist():
+            row, links = rows_n[index], people.links_of(camera)
+            links['misfits'][row] += 1
+            again_n[index] = links['misfits'][row] >= self._config.outlier_pictures
+            if again_n[index] and people.link_counts_m()[row] > 1:
+                rows_n[index] = self._begin(camera, people.cut(camera, row))[0]
         return rows_n, again_n
 
-    def _join(self, camera: str, born: set[int]) -> None:
+    def _join(self, camera: str, born: range) -> None:
         """Make one of pedestrians that different cameras see at one place."""
         people = self._people
-        other_m = np.array([camera not in links for links in people.links], np.bool_)
-        alone_m = ~other_m & np.array([len(links) == 1 for links in people.links], np.bool_)
+        other_m = people.links_of(camera)['track_id'] == NO_TRACK
+        if not other_m.any() and not self._close:
+            return
+        alone_m = ~other_m & (people.link_counts_m() == 1)
+        placed_m = people.placed_m
         pairs = people.close_pairs(
-            np.flatnonzero(alone_m & people.placed_m), np.flatnonzero(other_m & people.placed_m),
+            np.flatnonzero(alone_m & placed_m), np.flatnonzero(other_m & placed_m),
             self._config.join_sigmas, self._config.join_max_m)
         ids = people.ids_m.tolist()
         judged = {ids[row] for row in np.flatnonzero(alone_m)}
@@ -282,7 +278,7 @@ class GroundFilter:
         for pair in pairs:
             older, newer = min(pair), max(pair)
             hits = self._close.get((ids[older], ids[newer]), 0) + 1
-            if hits >= self._config.join_pictures or born & {ids[older], ids[newer]}:
+            if hits >= self._config.join_pictures or ids[older] in born or ids[newer] in born:
                 people.unite(older, newer)
                 kept_m[newer] = False
             else:
@@ -295,10 +291,14 @@ class GroundFilter:
         """Withdraw old positions, cut links of silent cameras, drop who has neither."""
         people, oldest_ns = self._people, self._stamp_ns - round(self._config.coast_s * 1e9)
         people.placed_ns_m[people.placed_ns_m < oldest_ns] = NEVER_NS
-        for camera in [name for name, ns in self._stamps_ns.items() if ns < oldest_ns]:
-            for links in people.links:
-                links.pop(camera, None)
-        linked_m = np.array([bool(links) for links in people.links], np.bool_)
-        kept_m = linked_m | people.placed_m
+        for camera in [name for name in people.links_m if self._stamps_ns[name] < oldest_ns]:
+            people.cut_all(camera)
+        kept_m = people.placed_m | (people.link_counts_m() > 0)
         if not kept_m.all():
             people.keep(kept_m)
+
+
+def _by_block(cov_t22: Float64Array, rows: Int64Array) -> Float64Array:
+    """Give some covariances of [T, 2, 2] as [2, 2, N]."""
+    rows_n4 = cov_t22.reshape(-1, 4).take(rows, axis=0)
+    return np.ascontiguousarray(rows_n4.T).reshape(2, 2, -1)

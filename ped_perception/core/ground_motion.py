@@ -27,12 +27,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ped_perception.core.types import BoolArray, Float64Array, Int64Array
+from ped_perception.core.types import Float64Array, Int64Array
 
-# Whole numbers pick rows, bool[M] keeps them.
-Rows = Int64Array | BoolArray
-
-_EYE_22 = np.eye(2)
+# By which people the arrays of the filter end: products of 2 x 2 matrices are then a handful of
+# multiplications of long rows.
+_EYE_221 = np.eye(2)[:, :, None]
 
 
 @dataclass(frozen=True)
@@ -52,85 +51,104 @@ class EgoMotion:
 @dataclass(eq=False)
 class MotionState:
     """
-    Positions, velocities and their covariances; rows of all arrays belong together.
+    Positions, velocities and their covariances of M people.
 
     Attributes:
-        x_m2, v_m2: float64[M, 2] in metres and m/s.
-        xx_m22, xv_m22, vv_m22: float64[M, 2, 2], blocks of the covariance.
+        values_16m: float64[16, M]; the properties are views of its rows.
     """
 
-    x_m2: Float64Array
-    v_m2: Float64Array
-    xx_m22: Float64Array
-    xv_m22: Float64Array
-    vv_m22: Float64Array
+    values_16m: Float64Array
 
     @staticmethod
-    def start(x_m2: Float64Array, xx_m22: Float64Array, speed_sigma_m_s: float) -> MotionState:
+    def start(x_2m: Float64Array, xx_22m: Float64Array, speed_sigma_m_s: float) -> MotionState:
         """Begin at measured positions with velocities unknown but for their usual size."""
-        count = len(x_m2)
-        vv_m22: Float64Array = np.tile(_EYE_22 * speed_sigma_m_s ** 2, (count, 1, 1))
-        return MotionState(x_m2.copy(), np.zeros((count, 2)), xx_m22.copy(),
-                           np.zeros((count, 2, 2)), vv_m22)
+        state = MotionState(np.zeros((16, x_2m.shape[1])))
+        state.x_2m[:], state.xx_22m[:] = x_2m, xx_22m
+        state.vv_22m[:] = _EYE_221 * speed_sigma_m_s ** 2
+        return state
 
-    def take(self, rows: Rows) -> MotionState:
-        """Give a copy of some rows."""
-        # By number it is several times as fast as indexing with an array.
-        numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-        return MotionState(*(array.take(numbers, axis=0) for array in self._arrays()))
+    @property
+    def x_2m(self) -> Float64Array:
+        """Positions in metres."""
+        return self.values_16m[:2]
 
-    def put(self, rows: Rows, other: MotionState) -> None:
-        """Replace some rows."""
-        for mine, theirs in zip(self._arrays(), other._arrays(), strict=True):
-            mine[rows] = theirs
+    @property
+    def v_2m(self) -> Float64Array:
+        """Velocities in m/s."""
+        return self.values_16m[2:4]
+
+    @property
+    def xx_22m(self) -> Float64Array:
+        """Covariances of the positions."""
+        return self.values_16m[4:8].reshape(2, 2, -1)
+
+    @property
+    def xv_22m(self) -> Float64Array:
+        """Covariances of positions (rows) and velocities (columns)."""
+        return self.values_16m[8:12].reshape(2, 2, -1)
+
+    @property
+    def vv_22m(self) -> Float64Array:
+        """Covariances of the velocities."""
+        return self.values_16m[12:].reshape(2, 2, -1)
+
+    def take(self, rows: Int64Array) -> MotionState:
+        """Give a copy of some people."""
+        return MotionState(self.values_16m.take(rows, axis=1))
+
+    def put(self, rows: Int64Array, other: MotionState) -> None:
+        """Replace some people."""
+        self.values_16m[:, rows] = other.values_16m
 
     def extended(self, other: MotionState) -> MotionState:
-        """Give all rows of both."""
-        return MotionState(*(np.concatenate(pair) for pair in
-                             zip(self._arrays(), other._arrays(), strict=True)))
+        """Give the people of both."""
+        return MotionState(np.concatenate([self.values_16m, other.values_16m], axis=1))
 
     def predict(self, duration_s: float, wander: float) -> None:
         """Let everybody walk on; wander is the growth of velocity variance in m2/s3."""
-        self.x_m2 += duration_s * self.v_m2
-        cross_m22 = self.xv_m22 + self.xv_m22.swapaxes(1, 2)
-        self.xx_m22 += (duration_s * cross_m22 + duration_s ** 2 * self.vv_m22
-                        + wander * duration_s ** 3 / 3 * _EYE_22)
-        self.xv_m22 += duration_s * self.vv_m22 + wander * duration_s ** 2 / 2 * _EYE_22
-        self.vv_m22 += wander * duration_s * _EYE_22
+        xx_22m, xv_22m, vv_22m = self.xx_22m, self.xv_22m, self.vv_22m
+        moved_4m = duration_s * self.values_16m[12:]
+        moved_22m = moved_4m.reshape(2, 2, -1)
+        self.values_16m[:2] += duration_s * self.values_16m[2:4]
+        xx_22m += duration_s * (xv_22m + xv_22m.swapaxes(0, 1) + moved_22m)
+        xx_22m += wander * duration_s ** 3 / 3 * _EYE_221
+        xv_22m += moved_22m
+        xv_22m += wander * duration_s ** 2 / 2 * _EYE_221
+        vv_22m += wander * duration_s * _EYE_221
 
     def move_frame(self, ego: EgoMotion, duration_s: float) -> None:
         """Express everything in base_link as it is a while later."""
-        self.x_m2 = moved_points(self.x_m2, ego, duration_s)
+        self.x_2m[:] = moved_points(self.x_2m.T, ego, duration_s).T
         if ego.yaw_rate_rad_s == 0:
             return
         turn_22 = turned_back(ego, duration_s)
-        self.v_m2 = self.v_m2 @ turn_22.T
-        for name in ('xx_m22', 'xv_m22', 'vv_m22'):
-            setattr(self, name, turn_22 @ getattr(self, name) @ turn_22.T)
+        self.v_2m[:] = turn_22 @ self.v_2m
+        for cov_22m in (self.xx_22m, self.xv_22m, self.vv_22m):
+            cov_22m[:] = turned(cov_22m, turn_22)
 
     def change_reference(self, ego: EgoMotion, sign: float) -> None:
         """Make velocities over ground (sign 1) from ones that base_link sees, or back (-1)."""
-        turning = ego.yaw_rate_rad_s * np.stack([-self.x_m2[:, 1], self.x_m2[:, 0]], axis=1)
-        self.v_m2 += sign * (turning + (ego.speed_m_s, 0.0))
+        x_m, y_m = self.x_2m
+        vx_m, vy_m = self.v_2m
+        vx_m += sign * (ego.speed_m_s - ego.yaw_rate_rad_s * y_m)
+        vy_m += sign * ego.yaw_rate_rad_s * x_m
 
-    def correct(self, x_m2: Float64Array, cov_m22: Float64Array) -> None:
-        """Take measured positions in, one for each row."""
-        gain_22 = inverse_22(self.xx_m22 + cov_m22)
-        gain_x_m22 = self.xx_m22 @ gain_22
-        gain_v_m22 = self.xv_m22.swapaxes(1, 2) @ gain_22
-        miss_m21 = (x_m2 - self.x_m2)[:, :, None]
-        self.x_m2 = self.x_m2 + (gain_x_m22 @ miss_m21)[:, :, 0]
-        self.v_m2 = self.v_m2 + (gain_v_m22 @ miss_m21)[:, :, 0]
-        vv_m22 = self.vv_m22 - gain_v_m22 @ self.xv_m22
-        rest_m22 = _EYE_22 - gain_x_m22
+    def correct(self, x_2m: Float64Array, cov_22m: Float64Array) -> None:
+        """Take measured positions in, one for each person."""
+        xx_22m, xv_22m, vv_22m = self.xx_22m, self.xv_22m, self.vv_22m
+        gain_22m = _inverse(xx_22m + cov_22m)
+        gain_x_22m = _product(xx_22m, gain_22m)
+        gain_v_22m = _product(xv_22m.swapaxes(0, 1), gain_22m)
+        miss_2m = x_2m - self.x_2m
+        self.values_16m[:2] += gain_x_22m[:, 0] * miss_2m[0] + gain_x_22m[:, 1] * miss_2m[1]
+        self.values_16m[2:4] += gain_v_22m[:, 0] * miss_2m[0] + gain_v_22m[:, 1] * miss_2m[1]
+        vv_22m -= _product(gain_v_22m, xv_22m)
+        vv_22m[0, 1] = vv_22m[1, 0] = (vv_22m[0, 1] + vv_22m[1, 0]) / 2
+        rest_22m = _EYE_221 - gain_x_22m
         # Joseph's form stays positive definite however exact the measurement is.
-        self.xx_m22 = (rest_m22 @ self.xx_m22 @ rest_m22.swapaxes(1, 2)
-                       + gain_x_m22 @ cov_m22 @ gain_x_m22.swapaxes(1, 2))
-        self.xv_m22 = rest_m22 @ self.xv_m22
-        self.vv_m22 = (vv_m22 + vv_m22.swapaxes(1, 2)) / 2
-
-    def _arrays(self) -> tuple[Float64Array, ...]:
-        return self.x_m2, self.v_m2, self.xx_m22, self.xv_m22, self.vv_m22
+        xx_22m[:] = (_product(_product(rest_22m, xx_22m), rest_22m.swapaxes(0, 1))
+                     + _product(_product(gain_x_22m, cov_22m), gain_x_22m.swapaxes(0, 1)))
+        xv_22m[:] = _product(rest_22m, xv_22m)
 
 
 def moved_points(x_m2: Float64Array, ego: EgoMotion, duration_s: float) -> Float64Array:
@@ -142,26 +160,39 @@ def moved_points(x_m2: Float64Array, ego: EgoMotion, duration_s: float) -> Float
     return moved_m2 @ turned_back(ego, duration_s).T
 
 
-def inverse_22(matrix_m22: Float64Array) -> Float64Array:
-    """Invert symmetric 2 x 2 matrices, many at once."""
-    a_m, b_m, d_m = matrix_m22[:, 0, 0], matrix_m22[:, 0, 1], matrix_m22[:, 1, 1]
-    inverse_m22 = np.empty_like(matrix_m22)
-    inverse_m22[:, 0, 0], inverse_m22[:, 1, 1] = d_m, a_m
-    inverse_m22[:, 0, 1] = inverse_m22[:, 1, 0] = -b_m
-    inverse_m22 /= (a_m * d_m - b_m * b_m)[:, None, None]
-    return inverse_m22
-
-
-def squared_sigmas(off_m2: Float64Array, cov_m22: Float64Array) -> Float64Array:
-    """Give squared Mahalanobis lengths of vectors [M, 2]."""
-    x_m, y_m = off_m2.T
-    a_m, b_m, d_m = cov_m22[:, 0, 0], cov_m22[:, 0, 1], cov_m22[:, 1, 1]
-    lengths_m: Float64Array = ((d_m * x_m * x_m - 2 * b_m * x_m * y_m + a_m * y_m * y_m)
+def squared_sigmas(off_2m: Float64Array, cov_22m: Float64Array) -> Float64Array:
+    """Give squared Mahalanobis lengths of vectors [2, M]."""
+    x_m, y_m = off_2m
+    (a_m, b_m), (_, d_m) = cov_22m
+    lengths_m: Float64Array = ((d_m * x_m * x_m - 2.0 * b_m * x_m * y_m + a_m * y_m * y_m)
                                / (a_m * d_m - b_m * b_m))
     return lengths_m
+
+
+def turned(cov_22m: Float64Array, turn_22: Float64Array) -> Float64Array:
+    """Express covariances [2, 2, M] in a frame that is turned."""
+    turn_221 = turn_22[:, :, None]
+    return _product(_product(turn_221, cov_22m), turn_221.swapaxes(0, 1))
 
 
 def turned_back(ego: EgoMotion, duration_s: float) -> Float64Array:
     """Give the rotation [2, 2] from base_link now to base_link as it is a while later."""
     angle = ego.yaw_rate_rad_s * duration_s
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+
+
+def _product(a_22m: Float64Array, b_22m: Float64Array) -> Float64Array:
+    """Multiply 2 x 2 matrices, many at once."""
+    product_22m: Float64Array = a_22m[:, :1] * b_22m[0]
+    product_22m += a_22m[:, 1:] * b_22m[1]
+    return product_22m
+
+
+def _inverse(matrix_22m: Float64Array) -> Float64Array:
+    """Invert symmetric 2 x 2 matrices, many at once."""
+    (a_m, b_m), (_, d_m) = matrix_22m
+    inverse_22m = np.empty_like(matrix_22m)
+    inverse_22m[0, 0], inverse_22m[1, 1] = d_m, a_m
+    inverse_22m[0, 1] = inverse_22m[1, 0] = -b_m
+    inverse_22m /= a_m * d_m - b_m * b_m
+    return inverse_22m

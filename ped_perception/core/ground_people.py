@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from ped_perception.core.ground_motion import MotionState, squared_sigmas
 from ped_perception.core.ground_types import GroundReason, GroundTracks
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array
@@ -27,48 +28,70 @@ from scipy.optimize import linear_sum_assignment
 # Before every stamp, without an overflow when stamps are subtracted.
 NEVER_NS = -(2 ** 62)
 _FAR = 1e9
+NO_TRACK = -1
+# Of a link whose track was not measured yet: no reason of any measurement.
+_UNKNOWN = 255
+_UNPLACED = int(GroundReason.ABOVE_HORIZON)
 
-
-@dataclass
-class Link:
-    """A track of one camera that is a pedestrian; measured in that camera's newest picture."""
-
-    track_id: int
-    reason: int = -1
-    measured: bool = False
-    misfits: int = 0
-    score: float = 0.0
+# A track of one camera that is a pedestrian; measured in that camera's newest picture.
+_LINK = np.dtype([('track_id', np.int64), ('misfits', np.int64), ('score', np.float32),
+                  ('reason', np.uint8), ('measured', np.bool_)])
+_NO_LINK = np.array((NO_TRACK, 0, 0.0, GroundReason.LOST, False), _LINK)
+Links = NDArray[np.void]
+Sources = tuple[tuple[tuple[str, int], ...], ...]
 
 
 @dataclass(eq=False)
 class People:
-    """Rows of everybody known; ids ascend."""
+    """
+    Everybody known, M pedestrians; ids ascend.
 
-    motion: MotionState = field(default_factory=lambda: MotionState.start(
-        np.zeros((0, 2)), np.zeros((0, 2, 2)), 0.0))
+    Attributes:
+        motion: of all of them.
+        ids_m: int64[M].
+        lasting_22m: float64[2, 2, M], what of the errors of their positions is not averaged away.
+        placed_ns_m: int64[M], stamp of the last position, NEVER_NS for none.
+        heights_m: float64[M] in metres.
+        links_m: for each camera the records [M] of its tracks that are these pedestrians.
+    """
+
+    motion: MotionState = field(default_factory=lambda: MotionState(np.zeros((16, 0))))
     ids_m: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    lasting_m22: Float64Array = field(default_factory=lambda: np.zeros((0, 2, 2)))
+    lasting_22m: Float64Array = field(default_factory=lambda: np.zeros((2, 2, 0)))
     placed_ns_m: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     heights_m: Float64Array = field(default_factory=lambda: np.zeros(0))
-    links: list[dict[str, Link]] = field(default_factory=list)
+    links_m: dict[str, Links] = field(default_factory=dict)
+    # Kept from picture to picture until somebody's links change.
+    _sources: Sources | None = None
 
-    def add(self, ids: list[int], links: list[dict[str, Link]]) -> None:
-        """Append people who have no position yet."""
-        count = len(ids)
-        blank = MotionState.start(np.zeros((count, 2)), np.zeros((count, 2, 2)), 1.0)
-        self.motion = self.motion.extended(blank)
-        self.ids_m = np.concatenate([self.ids_m, np.array(ids, np.int64)])
-        self.lasting_m22 = np.concatenate([self.lasting_m22, np.zeros((count, 2, 2))])
+    def __len__(self) -> int:
+        """Give the number of pedestrians."""
+        return len(self.ids_m)
+
+    def add(self, first_id: int, camera: str, links_n: Links) -> Int64Array:
+        """Append people who have no position yet, each a track of one camera; give their rows."""
+        before, count = len(self), len(links_n)
+        blank_22n = np.zeros((2, 2, count))
+        self.motion = self.motion.extended(MotionState.start(blank_22n[0], blank_22n, 1.0))
+        self.ids_m = np.concatenate([self.ids_m, np.arange(first_id, first_id + count)])
+        self.lasting_22m = np.concatenate([self.lasting_22m, blank_22n], axis=2)
         self.placed_ns_m = np.concatenate([self.placed_ns_m, np.full(count, NEVER_NS)])
         self.heights_m = np.concatenate([self.heights_m, np.full(count, np.nan)])
-        self.links += links
+        self.links_of(camera)
+        for name, links in self.links_m.items():
+            self.links_m[name] = np.concatenate(
+                [links, links_n if name == camera else np.full(count, _NO_LINK)])
+        self._sources = None
+        return np.arange(before, before + count)
 
     def keep(self, kept_m: BoolArray) -> None:
         """Forget all others."""
-        self.motion = self.motion.take(kept_m)
-        self.ids_m, self.lasting_m22 = self.ids_m[kept_m], self.lasting_m22[kept_m]
-        self.placed_ns_m, self.heights_m = self.placed_ns_m[kept_m], self.heights_m[kept_m]
-        self.links = [self.links[row] for row in np.flatnonzero(kept_m)]
+        rows = kept_m.nonzero()[0]
+        self.motion = self.motion.take(rows)
+        self.ids_m, self.lasting_22m = self.ids_m[rows], self.lasting_22m.take(rows, axis=2)
+        self.placed_ns_m, self.heights_m = self.placed_ns_m[rows], self.heights_m[rows]
+        self.links_m = {camera: links[rows] for camera, links in self.links_m.items()}
+        self._sources = None
 
     @property
     def placed_m(self) -> BoolArray:
@@ -76,21 +99,69 @@ class People:
         placed_m: BoolArray = self.placed_ns_m != NEVER_NS
         return placed_m
 
+    def links_of(self, camera: str) -> Links:
+        """Give the links of a camera, to be read and changed; tracks by :meth:`link` only."""
+        if camera not in self.links_m:
+            self.links_m[camera] = np.full(len(self), _NO_LINK)
+        return self.links_m[camera]
+
+    def link_counts_m(self) -> Int64Array:
+        """Tell how many cameras each is linked to."""
+        counts_m = np.zeros(len(self), np.int64)
+        for links in self.links_m.values():
+            counts_m += links['track_id'] != NO_TRACK
+        return counts_m
+
+    def link(self, camera: str, ids_t: Int64Array) -> Int64Array:
+        """
+        Find the pedestrians of a camera's tracks, and cut the links of its other tracks.
+
+        Returns:
+            int64[T], the row of each track, -1 for one that is linked to nobody.
+        """
+        links = self.links_of(camera)
+        track_m = links['track_id']
+        if not len(track_m):
+            return np.full(len(ids_t), -1, np.int64)
+        order_m = track_m.argsort()
+        place_t = np.minimum(track_m.searchsorted(ids_t, sorter=order_m), len(track_m) - 1)
+        rows_t: Int64Array = order_m.take(place_t)
+        rows_t[track_m.take(rows_t) != ids_t] = -1
+        ended_m = track_m != NO_TRACK
+        ended_m[rows_t[rows_t >= 0]] = False
+        if ended_m.any():
+            links[ended_m] = _NO_LINK
+            self._sources = None
+        links['measured'] = False
+        return rows_t
+
+    def cut(self, camera: str, row: int) -> Links:
+        """Take a link away, and give it."""
+        links = self.links_m[camera]
+        link = links[row:row + 1].copy()
+        links[row] = _NO_LINK
+        self._sources = None
+        return link
+
+    def cut_all(self, camera: str) -> None:
+        """Take all links of a camera away."""
+        del self.links_m[camera]
+        self._sources = None
+
     def close_pairs(self, alone_a: Int64Array, other_b: Int64Array, sigmas: float, max_m: float,
                     ) -> list[tuple[int, int]]:
         """Pair people (rows) off who may be one person, at the least total distance."""
-        x_m2 = self.motion.x_m2
         if not len(alone_a) or not len(other_b):
             return []
-        off_ab2 = x_m2[alone_a][:, None] - x_m2[other_b]
-        a_p, b_p = np.nonzero((off_ab2 ** 2).sum(axis=2) < max_m ** 2)
-        cov_m22 = self.motion.xx_m22 + self.lasting_m22
-        cost_p = squared_sigmas(off_ab2[a_p, b_p],
-                                cov_m22[alone_a[a_p]] + cov_m22[other_b[b_p]])
+        x_2m, v_2m, vv_22m = self.motion.x_2m, self.motion.v_2m, self.motion.vv_22m
+        off_2ab = x_2m[:, alone_a, None] - x_2m[:, None, other_b]
+        a_p, b_p = np.nonzero(off_2ab[0] ** 2 + off_2ab[1] ** 2 < max_m ** 2)
+        cov_22m = self.motion.xx_22m + self.lasting_22m
+        one_p, two_p = alone_a[a_p], other_b[b_p]
+        cost_p = squared_sigmas(off_2ab[:, a_p, b_p], cov_22m[..., one_p] + cov_22m[..., two_p])
         # People who meet are at one place, but not with one velocity.
-        apart_p = squared_sigmas(
-            self.motion.v_m2[alone_a[a_p]] - self.motion.v_m2[other_b[b_p]],
-            self.motion.vv_m22[alone_a[a_p]] + self.motion.vv_m22[other_b[b_p]])
+        apart_p = squared_sigmas(v_2m[:, one_p] - v_2m[:, two_p],
+                                 vv_22m[..., one_p] + vv_22m[..., two_p])
         near_p = np.maximum(cost_p, apart_p) < sigmas ** 2
         cost_ab = np.full((len(alone_a), len(other_b)), _FAR)
         cost_ab[a_p[near_p], b_p[near_p]] = cost_p[near_p]
@@ -101,44 +172,74 @@ class People:
         """Give the older row all that is known of the newer one."""
         rows = np.array([older])
         motion, newcomer = self.motion.take(rows), self.motion.take(np.array([newer]))
-        motion.correct(newcomer.x_m2, newcomer.xx_m22 + self.lasting_m22[newer])
+        motion.correct(newcomer.x_2m, newcomer.xx_22m + self.lasting_22m[..., newer, None])
         self.motion.put(rows, motion)
-        self.links[older].update(self.links[newer])
+        for links in self.links_m.values():
+            if links['track_id'][newer] != NO_TRACK:
+                links[older] = links[newer]
         self.placed_ns_m[older] = self.placed_ns_m[[older, newer]].max()
+        self._sources = None
 
     def tracks(self, motion: MotionState, stamp_ns: int, predicted: bool, over_ground: bool,
                ) -> GroundTracks:
         """Write down everybody, with the motion as it is or as it will be."""
-        told = [_told(links) for links in self.links]
-        reasons, scores, measured, sources = zip(*told, strict=True) if told else ((),) * 4
-        reason_m: Int64Array = np.array(reasons, np.int64)
-        reason_m = np.where(~self.placed_m & (reason_m < GroundReason.ABOVE_HORIZON),
-                            GroundReason.LOST, reason_m)
-        xy_m2, v_m2, heights_m = motion.x_m2.copy(), motion.v_m2.copy(), self.heights_m.copy()
-        cov_m22, v_cov_m22 = motion.xx_m22 + self.lasting_m22, motion.vv_m22.copy()
-        for array in (xy_m2, cov_m22, v_m2, v_cov_m22, heights_m):
-            array[~self.placed_m] = np.nan
+        told_m = self._told()
+        reason_m, placed_m = told_m['reason'].copy(), self.placed_m
+        unplaced = (~placed_m).nonzero()[0]
+        xy_m2, v_m2, heights_m = motion.x_2m.T.copy(), motion.v_2m.T.copy(), self.heights_m.copy()
+        cov_m22 = _by_person(motion.xx_22m + self.lasting_22m)
+        v_cov_m22 = _by_person(motion.vv_22m)
+        if len(unplaced):
+            reason_m[unplaced[reason_m[unplaced] < _UNPLACED]] = GroundReason.LOST
+            for array in (xy_m2, cov_m22, v_m2, v_cov_m22, heights_m):
+                array[unplaced] = np.nan
         return GroundTracks(
             stamp_ns=stamp_ns, ids_t=self.ids_m.copy(), xy_t2=xy_m2, cov_t22=cov_m22,
             velocity_t2=v_m2, velocity_cov_t22=v_cov_m22, heights_t=heights_m,
-            scores_t=np.array(scores, np.float32), valid_t=self.placed_m,
-            predicted_t=~np.array(measured, np.bool_) | predicted,
-            reason_t=reason_m.astype(np.uint8), over_ground=over_ground, sources_t=sources)
+            scores_t=told_m['score'].copy(), valid_t=placed_m,
+            predicted_t=~told_m['measured'] | predicted,
+            reason_t=reason_m, over_ground=over_ground, sources_t=self.sources())
+
+    def _told(self) -> Links:
+        """
+        Give for each the link that is told of him: reason, score, whether measured.
+
+        That of the first camera that measured, else of the first that has one; the score is the
+        best of those that measured, else of all.
+        """
+        if not self.links_m:
+            return np.full(len(self), _NO_LINK)
+        first_m, *others = self.links_m.values()
+        told_m = first_m.copy() if others else first_m
+        for other_m in others:
+            rank_m, other_rank_m = (links['measured'].astype(np.int8)
+                                    + (links['track_id'] != NO_TRACK)
+                                    for links in (told_m, other_m))
+            np.maximum(told_m['score'], other_m['score'], out=told_m['score'],
+                       where=other_rank_m == rank_m)
+            better_m = other_rank_m > rank_m
+            told_m[better_m] = other_m[better_m]
+        return told_m
+
+    def sources(self) -> Sources:
+        """Give for each the (camera, track id) pairs that he is."""
+        if self._sources is None:
+            columns = [links['track_id'].tolist() for links in self.links_m.values()]
+            cameras = tuple(self.links_m)
+            self._sources = tuple(
+                tuple((camera, number) for camera, number in zip(cameras, numbers, strict=True)
+                      if number != NO_TRACK)
+                for numbers in zip(*columns, strict=True)) if columns else ((),) * len(self)
+        return self._sources
 
 
-def _told(links: dict[str, Link]) -> tuple[int, float, bool, tuple[tuple[str, int], ...]]:
-    """
-    Give what is told of somebody: reason, score, whether measured, and the tracks he is.
+def new_links(ids_n: Int64Array) -> Links:
+    """Give records for tracks that begin."""
+    links_n = np.full(len(ids_n), _NO_LINK)
+    links_n['track_id'], links_n['reason'] = ids_n, _UNKNOWN
+    return links_n
 
-    The first two are those of the cameras that measured, else of any.
-    """
-    if len(links) == 1:
-        # Nearly everybody, in every picture: worth a shorter way.
-        (camera, link), = links.items()
-        return link.reason, link.score, link.measured, ((camera, link.track_id),)
-    measured = [link for link in links.values() if link.measured]
-    asked = measured or list(links.values())
-    if not asked:
-        return GroundReason.LOST, 0.0, False, ()
-    return (asked[0].reason, max(link.score for link in asked), bool(measured),
-            tuple((camera, link.track_id) for camera, link in links.items()))
+
+def _by_person(cov_22m: Float64Array) -> Float64Array:
+    """Give a copy of covariances [2, 2, M] as [M, 2, 2]."""
+    return cov_22m.transpose(2, 0, 1).copy()

@@ -79,26 +79,26 @@ def test_velocity_comes_out_in_m_s_at_any_rate(why: str, times_s: np.ndarray) ->
 
 
 def test_a_step_is_the_same_in_one_piece_or_in_two() -> None:
-    once, twice = (MotionState.start(np.array([[5.0, 1]]), np.eye(2)[None], 1.5)
+    once, twice = (MotionState.start(np.array([[5.0], [1]]), np.eye(2)[..., None], 1.5)
                    for _ in range(2))
     for state in (once, twice):
-        state.v_m2[:] = (1.0, -0.3)
+        state.v_2m[:, 0] = (1.0, -0.3)
     ego = EgoMotion(9.0, 0.4)
     once.predict(0.2, 1.0)
     once.move_frame(ego, 0.2)
     for _ in range(2):
         twice.predict(0.1, 1.0)
         twice.move_frame(ego, 0.1)
-    for name in ('x_m2', 'v_m2', 'xx_m22', 'xv_m22', 'vv_m22'):
+    for name in ('x_2m', 'v_2m', 'xx_22m', 'xv_22m', 'vv_22m'):
         np.testing.assert_allclose(getattr(once, name), getattr(twice, name), atol=2e-2)
     # Without the vehicle the pieces agree exactly, not nearly.
     for state, steps in ((once, 1), (twice, 4)):
-        state.x_m2[:], state.xx_m22[:], state.xv_m22[:] = 0, np.eye(2), 0
-        state.v_m2[:], state.vv_m22[:] = 1, np.eye(2)
+        state.x_2m[:], state.xx_22m[:], state.xv_22m[:] = 0, np.eye(2)[..., None], 0
+        state.v_2m[:], state.vv_22m[:] = 1, np.eye(2)[..., None]
         for _ in range(steps):
             state.predict(0.4 / steps, 1.0)
-    np.testing.assert_allclose(once.xx_m22, twice.xx_m22)
-    np.testing.assert_allclose(once.xv_m22, twice.xv_m22)
+    np.testing.assert_allclose(once.xx_22m, twice.xx_22m)
+    np.testing.assert_allclose(once.xv_22m, twice.xv_22m)
 
 
 def test_fixed_points_move_on_an_arc() -> None:
