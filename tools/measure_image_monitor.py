@@ -34,12 +34,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from ped_perception.core.image_monitor import (
-    ImageMonitor,
-    ImageMonitorConfig,
-    ImageProblem,
-    measures_of,
-)
+from ped_perception.core.image_measures import measures_of
+from ped_perception.core.image_monitor import ImageMonitor, ImageMonitorConfig, ImageProblem
 from ped_perception.core.types import Frame
 from steps import ROOT
 

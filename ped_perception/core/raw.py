@@ -22,8 +22,8 @@ One table holds what is known of each encoding. Names are those of ROS
 * YUV is read as BT.601 limited range, as OpenCV and nearly every camera have it.
 * 16 bit become 8 by dropping the low byte. That is fixed on purpose: a stretch of each picture
   would let brightness jump from frame to frame.
-* Bayer names differ by one pixel: ROS names the 2x2 block at the corner of the picture, OpenCV
-  the block one row and one column further, so ROS ``bayer_rggb8`` is OpenCV's ``BayerBG``.
+* Bayer names are those of the 2x2 block at the corner of the picture. (OpenCV names the block one
+  row and one column further.)
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from .demosaic import bgr_from_bayer
 from .errors import ImageError
 from .types import Float64Array, Uint8Array
 
@@ -43,6 +44,8 @@ from .types import Float64Array, Uint8Array
 Decode = Callable[[Uint8Array, int, int, bool], Uint8Array]
 # uint8[H, W, 3] BGR -> uint8[rows, bytes], without padding, 16 bit as little endian
 Encode = Callable[[Uint8Array], Uint8Array]
+# uint8[rows, W] -> uint8[H, W, 3] BGR
+Convert = Callable[[Uint8Array], Uint8Array]
 
 
 @dataclass(frozen=True)
@@ -184,15 +187,15 @@ def _decode_pixels(rows: Uint8Array, height: int, width: int, is_bigendian: bool
 
 
 def _decode_one_byte(rows: Uint8Array, height: int, width: int, is_bigendian: bool, *,
-                     code: int) -> Uint8Array:
+                     to_bgr: Convert) -> Uint8Array:
     # Also for nv12 and nv21: their chroma rows lie below the picture, with the same stride.
-    return _convert(rows[:, :width], code)
+    return to_bgr(rows[:, :width])
 
 
 def _decode_two_bytes(rows: Uint8Array, height: int, width: int, is_bigendian: bool, *,
-                      code: int) -> Uint8Array:
+                      to_bgr: Convert) -> Uint8Array:
     high_byte = cv2.extractChannel(_pixels(rows, width, 2), 0 if is_bigendian else 1)
-    return _convert(np.asarray(high_byte, np.uint8), code)
+    return to_bgr(np.asarray(high_byte, np.uint8))
 
 
 def _decode_i420(rows: Uint8Array, height: int, width: int, is_bigendian: bool) -> Uint8Array:
@@ -293,15 +296,15 @@ def _packed_layout(to_bgr: int, luma_at: int) -> _Layout:
 
 
 def _two_plane_layout(to_bgr: int, first: int) -> _Layout:
-    return _Layout(1, partial(_decode_one_byte, code=to_bgr),
+    return _Layout(1, partial(_decode_one_byte, to_bgr=partial(_convert, code=to_bgr)),
                    partial(_encode_two_planes, divide=2, first=first),
                    half_planes=3, multiple_hw=(2, 2))
 
 
-def _one_channel_layouts(to_bgr: int, encode: Encode, least: int) -> tuple[_Layout, _Layout]:
+def _one_channel_layouts(to_bgr: Convert, encode: Encode, least: int) -> tuple[_Layout, _Layout]:
     """Give the layouts with 8 and with 16 bits."""
-    return (_Layout(1, partial(_decode_one_byte, code=to_bgr), encode, least=least),
-            _Layout(2, partial(_decode_two_bytes, code=to_bgr),
+    return (_Layout(1, partial(_decode_one_byte, to_bgr=to_bgr), encode, least=least),
+            _Layout(2, partial(_decode_two_bytes, to_bgr=to_bgr),
                     partial(_encode_two_bytes, encode=encode), least=least))
 
 
@@ -320,12 +323,13 @@ def _layouts() -> dict[str, _Layout]:
         'i420': _Layout(1, _decode_i420, _encode_i420, half_planes=3, multiple_hw=(2, 2)),
     }
     layouts['mono8'], layouts['mono16'] = _one_channel_layouts(
-        cv2.COLOR_GRAY2BGR, partial(_encode_pixels, code=cv2.COLOR_BGR2GRAY), least=1)
-    for pattern, code in {'rggb': cv2.COLOR_BayerBG2BGR, 'bggr': cv2.COLOR_BayerRG2BGR,
-                          'gbrg': cv2.COLOR_BayerGR2BGR, 'grbg': cv2.COLOR_BayerGB2BGR}.items():
-        # OpenCV gives a black picture, without an error, where a side is under 3 pixels.
+        partial(_convert, code=cv2.COLOR_GRAY2BGR),
+        partial(_encode_pixels, code=cv2.COLOR_BGR2GRAY), least=1)
+    for pattern in ('rggb', 'bggr', 'gbrg', 'grbg'):
+        # A smaller mosaic does not have every colour beside every pixel.
         layouts[f'bayer_{pattern}8'], layouts[f'bayer_{pattern}16'] = _one_channel_layouts(
-            code, partial(_encode_bayer, pattern=pattern), least=3)
+            partial(bgr_from_bayer, pattern=pattern), partial(_encode_bayer, pattern=pattern),
+            least=3)
     return layouts
 
 

@@ -31,14 +31,18 @@ GREY = {name for name in known_encodings() if name.startswith('mono')}
 
 
 @pytest.fixture(scope='module')
-def street_hw3(root):
-    """Give a frame of the shipped clip with several people, of even size for chroma."""
+def street(root):
+    """Give frames of the shipped clip with several people, of even size for chroma."""
     video = cv2.VideoCapture(str(root / 'demo' / 'pets_street.mp4'))
-    for _ in range(60):
-        found, image_hw3 = video.read()
+    images = [video.read()[1] for _ in range(200)]
     video.release()
-    assert found
-    return np.ascontiguousarray(image_hw3[:432, :768])
+    return [np.ascontiguousarray(image_hw3[:432, :768]) for image_hw3 in images[59::35]]
+
+
+@pytest.fixture(scope='module')
+def street_hw3(street):
+    """Give the first of the frames."""
+    return street[0]
 
 
 @pytest.fixture(scope='module')
@@ -67,7 +71,9 @@ def sure(found):
     return found.from_score(0.55)
 
 
-@pytest.mark.parametrize('encoding', known_encodings())
+# Of a mosaic, two thirds of every picture are guessed: see below.
+@pytest.mark.parametrize('encoding', [name for name in known_encodings()
+                                      if not name.startswith('bayer')])
 def test_raw(encoding, street_hw3, detect):
     data, step = raw_from_bgr(street_hw3, encoding)
     padded = np.zeros((data.shape[0], step + 16), np.uint8)
@@ -78,9 +84,27 @@ def test_raw(encoding, street_hw3, detect):
                             is_bigendian=False)
     expected, found = sure(detect(street_hw3)), detect(seen_hw3)
     assert len(expected) >= 4
-    # Of a mosaic, two thirds of every pixel are guessed from its neighbours.
-    least = 0.75 if encoding in GREY else 0.90 if encoding.startswith('bayer') else 0.95
-    assert overlaps(found, expected).min() >= least
+    assert overlaps(found, expected).min() >= (0.75 if encoding in GREY else 0.95)
+
+
+@pytest.mark.parametrize('encoding', [name for name in known_encodings()
+                                      if name.startswith('bayer')])
+def test_mosaic(encoding, street, detect):
+    """
+    Lose nobody, and move boxes as little as JPEG of quality 80 does.
+
+    The mean over all people, where the average of neighbours has 0.95; single boxes move more
+    when two candidates of the network are nearly equal.
+    """
+    overlaps_n = []
+    for image_hw3 in street:
+        data, step = raw_from_bgr(image_hw3, encoding)
+        seen_hw3 = bgr_from_raw(data.ravel(), encoding=encoding, height=432, width=768, step=step,
+                                is_bigendian=False)
+        overlaps_n.extend(overlaps(detect(seen_hw3), sure(detect(image_hw3))))
+    assert len(overlaps_n) >= 20
+    assert np.mean(overlaps_n) >= 0.965
+    assert min(overlaps_n) >= 0.85
 
 
 @pytest.mark.parametrize(('ending', 'image_format', 'least', 'why'), [

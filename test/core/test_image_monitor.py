@@ -37,12 +37,8 @@ from measure_image_monitor import (
     taped,
 )
 import numpy as np
-from ped_perception.core.image_monitor import (
-    ImageMonitor,
-    ImageMonitorConfig,
-    ImageProblem,
-    measures_of,
-)
+from ped_perception.core.image_measures import measures_of
+from ped_perception.core.image_monitor import ImageMonitor, ImageMonitorConfig, ImageProblem
 from ped_perception.core.types import Frame
 import pytest
 from scenes import shared_data
