@@ -22,6 +22,7 @@ fixed number of points of a box, so that the cost does not grow with the size of
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ped_perception.core.types import (
@@ -43,9 +44,9 @@ _DEPTH_BITS = 5
 
 
 def _colour_table() -> NDArray[np.intp]:
-    """Give, of each BGR of five bits a channel, the number of its colour."""
+    """Give, of each BGR of five bits a channel as OpenCV packs them, the number of its colour."""
     values = (np.arange(1 << _DEPTH_BITS) + 0.5) * (256 >> _DEPTH_BITS)
-    blue, green, red = np.meshgrid(values, values, values, indexing='ij')
+    red, green, blue = np.meshgrid(values, values, values, indexing='ij')
     axes = np.stack([(blue + green + red) / 3, 128 + _STRETCH * (red - blue),
                      128 + _STRETCH * (green - (red + blue) / 2)])
     levels = np.rint(np.clip(axes / 255, 0, 1) * (_LEVELS - 1)).astype(np.intp)
@@ -76,26 +77,25 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
         float32[N, LOOK_SIZE], rows of length one: their scalar product is the Bhattacharyya
         coefficient of two people, 1 for the same colours, 0 for none in common.
     """
-    height, width = image_hw3.shape[:2]
-    side_n2 = boxes_n4[:, 2:] - boxes_n4[:, :2]
-    x_nc = boxes_n4[:, 0, None] + side_n2[:, 0, None] * _COLUMNS
-    y_nr = boxes_n4[:, 1, None] + side_n2[:, 1, None] * _ROWS
-    rows_nr = np.clip(y_nr, 0, height - 1).astype(np.intp)
-    columns_nc = np.clip(x_nc, 0, width - 1).astype(np.intp)
-    if image_hw3.flags.c_contiguous:
-        # Five times as fast as two indices.
-        colour_m3 = image_hw3.reshape(-1, 3).take(
-            (rows_nr[:, :, None] * width + columns_nc[:, None, :]).ravel(), axis=0)
-    else:
-        colour_m3 = image_hw3[rows_nr[:, :, None], columns_nc[:, None, :]].reshape(-1, 3)
-    level_m3 = (colour_m3 >> (8 - _DEPTH_BITS)).astype(np.uint16)
-    bin_m = _BIN_OF_COLOUR.take((level_m3[:, 0] << 2 * _DEPTH_BITS)
-                                | (level_m3[:, 1] << _DEPTH_BITS) | level_m3[:, 2])
-    # Number the histograms through, person by person, so that one count fills them all.
     count = len(boxes_n4)
-    histogram = np.arange(count * _HALVES)[:, None] * _COLOURS
-    counts = np.bincount((bin_m.reshape(count * _HALVES, _POINTS) + histogram).ravel(),
-                         minlength=count * LOOK_SIZE)
+    if not count:
+        return np.zeros((0, LOOK_SIZE), np.float32)
+    height, width = image_hw3.shape[:2]
+    sides_n2 = boxes_n4[:, 2:] - boxes_n4[:, :2]
+    x_nc = boxes_n4[:, 0, None] + sides_n2[:, 0, None] * _COLUMNS
+    y_nr = boxes_n4[:, 1, None] + sides_n2[:, 1, None] * _ROWS
+    x_nc = np.minimum(np.maximum(x_nc, 0), width - 1).astype(np.int32)
+    y_nr = np.minimum(np.maximum(y_nr, 0), height - 1).astype(np.int32)
+    # Two coordinates of 16 bits each, x in the lower half.
+    points_nrc = (y_nr << 16)[:, :, None] | x_nc[:, None, :]
+    points_nm2 = points_nrc.astype('<i4', copy=False).view('<i2').reshape(count, -1, 2)
+    # OpenCV gathers and packs in a fraction of the time of an index; one person in each row.
+    colour_nm3 = cv2.remap(image_hw3, points_nm2, None, cv2.INTER_NEAREST)
+    packed_nm = cv2.cvtColor(colour_nm3, cv2.COLOR_BGR2BGR555).view(np.uint16)
+    bin_nm = _BIN_OF_COLOUR.take(packed_nm).reshape(count * _HALVES, _POINTS)
+    # Number the histograms through, person by person, so that one count fills them all.
+    bin_nm += np.arange(0, count * LOOK_SIZE, _COLOURS)[:, None]
+    counts = np.bincount(bin_nm.ravel(), minlength=count * LOOK_SIZE)
     return _ROOTS.take(counts).reshape(count, LOOK_SIZE)
 
 

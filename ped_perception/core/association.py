@@ -44,7 +44,10 @@ class Pairs:
 
     def __getitem__(self, chosen: Int64Array | BoolArray) -> Pairs:
         """Keep some."""
-        return Pairs(self.rows_p[chosen], self.columns_p[chosen], self.overlap_p[chosen])
+        # Taking by number is several times as fast as indexing with an array.
+        numbers = chosen.nonzero()[0] if chosen.dtype == np.bool_ else chosen
+        return Pairs(self.rows_p.take(numbers), self.columns_p.take(numbers),
+                     self.overlap_p.take(numbers))
 
 
 def overlapping_pairs(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.floating]) -> Pairs:
@@ -62,21 +65,18 @@ def overlapping_pairs(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.float
     meet_tn &= bx1 < ax2[:, None]
     meet_tn &= ay1[:, None] < by2
     meet_tn &= by1 < ay2[:, None]
-    rows_p, columns_p = np.divmod(np.flatnonzero(meet_tn), max(1, len(bx1)))
-    a_t4, b_n4 = np.asarray(boxes_t4, np.float64), np.asarray(boxes_n4, np.float64)
-    a_4p = np.ascontiguousarray(a_t4.T).take(rows_p, axis=1)
-    b_4p = np.ascontiguousarray(b_n4.T).take(columns_p, axis=1)
+    met_p = meet_tn.ravel().nonzero()[0]
+    rows_p = met_p // max(1, len(bx1))
+    columns_p = met_p - rows_p * len(bx1)
+    a_4p = np.array(boxes_t4.T, np.float64, order='C').take(rows_p, axis=1)
+    b_4p = np.array(boxes_n4.T, np.float64, order='C').take(columns_p, axis=1)
     width_p, height_p = np.minimum(a_4p[2:], b_4p[2:]) - np.maximum(a_4p[:2], b_4p[:2])
+    a_side_2p, b_side_2p = a_4p[2:] - a_4p[:2], b_4p[2:] - b_4p[:2]
     common_p = width_p * height_p
-    union_p = _areas(a_t4).take(rows_p) + _areas(b_n4).take(columns_p) - common_p
+    union_p = a_side_2p[0] * a_side_2p[1] + b_side_2p[0] * b_side_2p[1] - common_p
     # Turned boxes have a negative side and no common area with anything.
-    real_p = (width_p > 0) & (height_p > 0) & (union_p > 0)
-    return Pairs(rows_p[real_p], columns_p[real_p], common_p[real_p] / union_p[real_p])
-
-
-def _areas(boxes_n4: Float64Array) -> Float64Array:
-    areas: Float64Array = (boxes_n4[:, 2] - boxes_n4[:, 0]) * (boxes_n4[:, 3] - boxes_n4[:, 1])
-    return areas
+    real = ((width_p > 0) & (height_p > 0) & (union_p > 0)).nonzero()[0]
+    return Pairs(rows_p.take(real), columns_p.take(real), common_p.take(real) / union_p.take(real))
 
 
 def overlaps_from_boxes(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.floating],
@@ -130,22 +130,26 @@ def assigned_pairs(rows_p: Int64Array, columns_p: Int64Array, cost_p: Float64Arr
     """
     if not len(rows_p):
         return np.zeros(0, np.int64)
+    # What costs no less than a pair fewer is never chosen.
+    worth = (cost_p < max_cost).nonzero()[0]
+    rows_p, columns_p, cost_p = rows_p.take(worth), columns_p.take(worth), cost_p.take(worth)
     # Whoever has one partner only, and is his only one, leaves the solver nothing to decide.
-    alone_p = ((np.bincount(rows_p)[rows_p] == 1) & (np.bincount(columns_p)[columns_p] == 1))
-    chosen_p = alone_p & (cost_p < max_cost)
-    rest = np.flatnonzero(~alone_p)
-    row_count, row_of_rest = _renumbered(rows_p[rest])
-    column_count, column_of_rest = _renumbered(columns_p[rest])
-    cost = np.full((row_count, column_count), max_cost)
-    pair = np.zeros(cost.shape, np.int64)
-    cost[row_of_rest, column_of_rest] = np.minimum(cost_p[rest], max_cost)
-    pair[row_of_rest, column_of_rest] = rest
-    best = linear_sum_assignment(cost)
-    chosen_p[pair[best][cost[best] < max_cost]] = True
-    return np.flatnonzero(chosen_p)
+    chosen_p = ((np.bincount(rows_p).take(rows_p) == 1)
+                & (np.bincount(columns_p).take(columns_p) == 1))
+    rest = (~chosen_p).nonzero()[0]
+    if len(rest):
+        row_count, row_of_rest = _renumbered(rows_p.take(rest))
+        column_count, column_of_rest = _renumbered(columns_p.take(rest))
+        cost = np.full((row_count, column_count), max_cost)
+        pair = np.zeros(cost.shape, np.int64)
+        cost[row_of_rest, column_of_rest] = cost_p.take(rest)
+        pair[row_of_rest, column_of_rest] = rest
+        best = linear_sum_assignment(cost)
+        chosen_p[pair[best][cost[best] < max_cost]] = True
+    return worth[chosen_p]
 
 
 def _renumbered(numbers_p: Int64Array) -> tuple[int, Int64Array]:
     """Count different numbers and give each its place among them; without sorting any."""
     place = np.cumsum(np.bincount(numbers_p) > 0) - 1
-    return int(place[-1]) + 1 if len(place) else 0, place[numbers_p]
+    return int(place[-1]) + 1, place.take(numbers_p)

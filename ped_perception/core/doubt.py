@@ -46,14 +46,15 @@ def crowds(pairs: Pairs, confirmed_t: BoolArray, track_n: Int64Array,
         for each detection the largest overlap with a track that is not its own, and whether a
         track without a detection overlaps it so far that it may be the one seen.
     """
-    others_p = confirmed_t[pairs.rows_p] & (track_n[pairs.columns_p] != pairs.rows_p)
-    columns_p, overlap_p = pairs.columns_p[others_p], pairs.overlap_p[others_p]
+    others = pairs[confirmed_t.take(pairs.rows_p) & (track_n.take(pairs.columns_p)
+                                                     != pairs.rows_p)]
+    columns_p, overlap_p = others.columns_p, others.overlap_p
     crowd_n = np.zeros(len(track_n))
     np.maximum.at(crowd_n, columns_p, overlap_p)
     lost_t = np.ones(len(confirmed_t), np.bool_)
     lost_t[track_n[track_n >= 0]] = False
     shared_n = np.zeros(len(track_n), np.bool_)
-    shared_n[columns_p[lost_t[pairs.rows_p[others_p]] & (overlap_p >= _SHARED_OVERLAP)]] = True
+    shared_n[columns_p[lost_t.take(others.rows_p) & (overlap_p >= _SHARED_OVERLAP)]] = True
     return crowd_n, shared_n
 
 

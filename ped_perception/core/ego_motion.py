@@ -121,7 +121,7 @@ def homography_from_rotation(camera_matrix_33: Float64Array,
 def _corners(grey_hw: Uint8Array, boxes_n4: Float64Array) -> Float32Array:
     mask = np.full(grey_hw.shape, 255, np.uint8)
     limits = np.tile(grey_hw.shape[::-1], 2)
-    for x1, y1, x2, y2 in np.clip(boxes_n4, 0, limits).astype(int):
+    for x1, y1, x2, y2 in np.clip(boxes_n4, 0, limits).astype(int).tolist():
         mask[y1:y2 + 1, x1:x2 + 1] = 0
     corners = cv2.goodFeaturesToTrack(grey_hw, _MAX_CORNERS, 0.01, _MIN_DISTANCE, mask=mask)
     # OpenCV gives None, against its annotation, where it finds no corner.

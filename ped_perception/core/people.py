@@ -67,9 +67,10 @@ class People:
 
     def take(self, rows: BoolArray) -> People:
         """Keep some."""
-        if rows.all():
+        numbers = rows.nonzero()[0]
+        if len(numbers) == len(rows):
             return self
-        return People(**{entry.name: getattr(self, entry.name)[rows] for entry in fields(self)})
+        return People(**{entry.name: getattr(self, entry.name)[numbers] for entry in fields(self)})
 
     def joined(self, other: People) -> People:
         """Put younger ones behind these."""
@@ -118,16 +119,19 @@ def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
         crowd_n: largest intersection over union of each detection with somebody else's track.
         share_t: weight of what is seen now, for each of the people.
     """
-    others_p = sure_n[pairs_nn.columns_p] & (pairs_nn.rows_p != pairs_nn.columns_p)
+    others = pairs_nn[sure_n.take(pairs_nn.columns_p) & (pairs_nn.rows_p != pairs_nn.columns_p)]
     crowd_n = crowd_n.copy()
-    np.maximum.at(crowd_n, pairs_nn.rows_p[others_p], pairs_nn.overlap_p[others_p])
+    np.maximum.at(crowd_n, others.rows_p, others.overlap_p)
     clear_n = sure_n & (crowd_n <= _MAX_CROWD) & known_looks(looks_nd)
-    rows = np.flatnonzero(people.detections_t >= 0)
-    rows = rows[clear_n[people.detections_t[rows]]]
+    rows = (people.detections_t >= 0).nonzero()[0]
+    rows = rows[clear_n.take(people.detections_t.take(rows))]
     old_md = people.looks_td.take(rows, axis=0)
-    share_m1 = np.where(known_looks(old_md), share_t[rows], 1)[:, None]
-    mixed_md = (1 - share_m1) * old_md
-    mixed_md += share_m1 * looks_nd.take(people.detections_t[rows], axis=0)
+    share_m1 = np.where(known_looks(old_md), share_t.take(rows), 1).astype(np.float32)[:, None]
+    mixed_md = old_md
+    mixed_md *= 1 - share_m1
+    new_md = looks_nd.take(people.detections_t.take(rows), axis=0)
+    new_md *= share_m1
+    mixed_md += new_md
     mixed_md /= np.sqrt(np.einsum('md,md->m', mixed_md, mixed_md))[:, None]
     looks_td = people.looks_td.copy()
     looks_td[rows] = mixed_md

@@ -231,7 +231,7 @@ class Tracker:
                                crowd_n[columns], shared_n[columns])
         people = self._remembered(people, detections, looks_nd, crowd_n)
         people = people.take(self._kept(people, detections))
-        self._people = people.joined(self._begun(detections, looks_nd, columns))
+        self._people = self._begun(people, detections, looks_nd, columns)
         return tracks_from_people(self._people, detections)
 
     def _carried(self, detections: Detections, image_hw3: Uint8Array | None,
@@ -292,6 +292,8 @@ class Tracker:
     def _recognised(self, people: People, looks_nd: Float32Array, measured_n4: Float64Array,
                     lost: Int64Array, free: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Pair lost people with detections that nobody took and that look like them."""
+        if not len(lost) or not len(free):
+            return lost[:0], free[:0]
         rows_p, columns_p = np.repeat(lost, len(free)), np.tile(free, len(lost))
         distance_p = kalman.squared_distances(people.states, measured_n4, rows_p, columns_p,
                                               self._model)
@@ -325,7 +327,8 @@ class Tracker:
     def _remembered(self, people: People, detections: Detections,
                     looks_nd: Float32Array, crowd_n: Float64Array) -> People:
         """Let looks and times of sight follow the new picture."""
-        if looks_nd.any():
+        # All looks of a picture are known, or none.
+        if looks_nd[:1].any():
             unseen_s_t = people.unseen_s_t(detections.stamp_ns)
             people = with_looks(
                 people, looks_nd, detections.scores_n >= self._config.high_score,
@@ -345,12 +348,14 @@ class Tracker:
             inside_t & (people.unseen_s_t(detections.stamp_ns) <= limit_s_t))
         return kept
 
-    def _begun(self, detections: Detections, looks_nd: Float32Array,
+    def _begun(self, people: People, detections: Detections, looks_nd: Float32Array,
                taken: Int64Array) -> People:
         """Begin tracks from sure detections that belong to nobody."""
         free_n = detections.scores_n >= self._config.new_score
         free_n[taken] = False
-        rows = np.flatnonzero(free_n)
+        rows = free_n.nonzero()[0]
+        if not len(rows):
+            return people
         ids_m = np.array([next(self._ids) for _ in rows], np.int64)
-        return newcomers(ids_m, rows, detections, looks_nd, self._model,
-                         confirmed=self._config.confirm_s == 0)
+        return people.joined(newcomers(ids_m, rows, detections, looks_nd, self._model,
+                                       confirmed=self._config.confirm_s == 0))
