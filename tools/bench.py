@@ -142,7 +142,9 @@ One view each, default backend: the newest pictures share a batch.""",
                                   lambda: bench_shared_batches(images)),
         'people': Section('Many people', """
 Following with the colours of the picture, placing on the ground, and the filter on the ground.
-The background motion of a picture, which the node measures while it decodes, is not counted.""",
+`ahead_ms` is the background motion of a picture, which the node measures while it
+decodes, and is not in `sum_ms`. `least_ms` adds the least times of the other three: the medians
+of a machine with other work to do say little.""",
                           lambda: bench_people(images[0])),
         'replay': Section('Replaying a recording', """
 `demo/pets_street.mcap` through `ped_replay`, milliseconds a picture. `overhead` is the share of

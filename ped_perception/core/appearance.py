@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from ped_perception.core.types import (
     BoolArray,
     Float32Array,
@@ -43,7 +42,7 @@ _LEVELS, _STRETCH = 5, 2.0
 _DEPTH_BITS = 5
 
 
-def _colour_table() -> NDArray[np.intp]:
+def _colour_table() -> Uint8Array:
     """Give, of each BGR of five bits a channel as OpenCV packs them, the number of its colour."""
     values = (np.arange(1 << _DEPTH_BITS) + 0.5) * (256 >> _DEPTH_BITS)
     red, green, blue = np.meshgrid(values, values, values, indexing='ij')
@@ -52,7 +51,7 @@ def _colour_table() -> NDArray[np.intp]:
     levels = np.rint(np.clip(axes / 255, 0, 1) * (_LEVELS - 1)).astype(np.intp)
     bins = np.ravel_multi_index(tuple(levels), (_LEVELS,) * 3)
     # Many combinations are no colour at all.
-    table: NDArray[np.intp] = np.unique(bins, return_inverse=True)[1].reshape(-1)
+    table: Uint8Array = np.unique(bins, return_inverse=True)[1].reshape(-1).astype(np.uint8)
     return table
 
 
@@ -90,12 +89,12 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
     points_nrc = (y_nr << 16)[:, :, None] | x_nc[:, None, :]
     points_nm2 = points_nrc.astype('<i4', copy=False).view('<i2').reshape(count, -1, 2)
     # OpenCV gathers and packs in a fraction of the time of an index; one person in each row.
-    colour_nm3 = cv2.remap(image_hw3, points_nm2, None, cv2.INTER_NEAREST)
+    colour_nm3 = cv2.remap(image_hw3, points_nm2, np.empty(0), cv2.INTER_NEAREST)
     packed_nm = cv2.cvtColor(colour_nm3, cv2.COLOR_BGR2BGR555).view(np.uint16)
     bin_nm = _BIN_OF_COLOUR.take(packed_nm).reshape(count * _HALVES, _POINTS)
     # Number the histograms through, person by person, so that one count fills them all.
-    bin_nm += np.arange(0, count * LOOK_SIZE, _COLOURS)[:, None]
-    counts = np.bincount(bin_nm.ravel(), minlength=count * LOOK_SIZE)
+    first_n1 = np.arange(0, count * LOOK_SIZE, _COLOURS)[:, None]
+    counts = np.bincount((bin_nm + first_n1).ravel(), minlength=count * LOOK_SIZE)
     return _ROOTS.take(counts).reshape(count, LOOK_SIZE)
 
 

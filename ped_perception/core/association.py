@@ -25,6 +25,8 @@ from scipy.optimize import linear_sum_assignment
 
 # More than any sum of costs of allowed pairs, and small enough to keep their digits.
 _FORBIDDEN = 1e6
+# From so many pairs on it is faster to decide the clear ones before the solver sees the rest.
+_MANY = 150
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +135,11 @@ def assigned_pairs(rows_p: Int64Array, columns_p: Int64Array, cost_p: Float64Arr
     # What costs no less than a pair fewer is never chosen.
     worth = (cost_p < max_cost).nonzero()[0]
     rows_p, columns_p, cost_p = rows_p.take(worth), columns_p.take(worth), cost_p.take(worth)
-    # Whoever has one partner only, and is his only one, leaves the solver nothing to decide.
-    chosen_p = ((np.bincount(rows_p).take(rows_p) == 1)
-                & (np.bincount(columns_p).take(columns_p) == 1))
-    rest = (~chosen_p).nonzero()[0]
+    chosen_p: BoolArray = np.zeros(len(worth), np.bool_)
+    rest: Int64Array = np.arange(len(worth))
+    if len(worth) > _MANY:
+        chosen_p = _clear(rows_p, columns_p, cost_p, max_cost)
+        rest = (~(_listed(rows_p, chosen_p) | _listed(columns_p, chosen_p))).nonzero()[0]
     if len(rest):
         row_count, row_of_rest = _renumbered(rows_p.take(rest))
         column_count, column_of_rest = _renumbered(columns_p.take(rest))
@@ -147,6 +150,37 @@ def assigned_pairs(rows_p: Int64Array, columns_p: Int64Array, cost_p: Float64Arr
         best = linear_sum_assignment(cost)
         chosen_p[pair[best][cost[best] < max_cost]] = True
     return worth[chosen_p]
+
+
+def _clear(rows_p: Int64Array, columns_p: Int64Array, cost_p: Float64Array, max_cost: float,
+           ) -> BoolArray:
+    """
+    Tell which pairs are in the best choice whatever else is: bool[P].
+
+    Without such a pair its two would cost at least their next best each, or be left; with it
+    they cost what it costs, and the two whom they leave no more than a pair fewer.
+    """
+    spare_p = -cost_p - max_cost
+    for number_p in (rows_p, columns_p):
+        best = np.full(int(number_p.max()) + 1, max_cost)
+        next_best = best.copy()
+        np.minimum.at(best, number_p, cost_p)
+        first_p = cost_p == best.take(number_p)
+        np.minimum.at(next_best, number_p[~first_p], cost_p[~first_p])
+        tied = np.bincount(number_p[first_p], minlength=len(best)) > 1
+        next_best[tied] = best[tied]
+        # Who is not the best of all is never clear.
+        spare_p += np.where(first_p, next_best.take(number_p), -np.inf)
+    # More than rounding: of two that cost the same neither is clear.
+    clear_p: BoolArray = spare_p > 1e-9 * max_cost
+    return clear_p
+
+
+def _listed(numbers_p: Int64Array, chosen_p: BoolArray) -> BoolArray:
+    """Tell which pairs share a number with a chosen one."""
+    listed = np.zeros(int(numbers_p.max()) + 1, np.bool_)
+    listed[numbers_p[chosen_p]] = True
+    return listed.take(numbers_p)
 
 
 def _renumbered(numbers_p: Int64Array) -> tuple[int, Int64Array]:

@@ -70,21 +70,24 @@ class MotionModel:
     height_noise: float
 
     @cached_property
-    def spread_4(self) -> Float64Array:
-        """Standard deviations of the rates, in heights for the centre."""
-        return np.array([self.speed, self.speed, self.growth, self.growth])
+    def rate_var_41(self) -> Float64Array:
+        """Variances of the rates, in square heights for the centre."""
+        return _column([self.speed ** 2] * 2 + [self.growth ** 2] * 2)
 
     @cached_property
-    def memory_4(self) -> Float64Array:
+    def memory_41(self) -> Float64Array:
         """Times after which the rates are forgotten, in seconds."""
-        return np.array([self.speed_memory_s, self.speed_memory_s, self.growth_memory_s,
-                         self.growth_memory_s])
+        return _column([self.speed_memory_s] * 2 + [self.growth_memory_s] * 2)
 
     @cached_property
-    def noise_4(self) -> Float64Array:
-        """Standard deviations of a measurement, in heights for the centre."""
-        return np.array([self.centre_noise, self.centre_noise, self.width_noise,
-                         self.height_noise])
+    def noise_var_41(self) -> Float64Array:
+        """Variances of a measurement, in square heights for the centre."""
+        return _column([self.centre_noise ** 2] * 2 + [self.width_noise ** 2,
+                                                       self.height_noise ** 2])
+
+
+def _column(values: list[float]) -> Float64Array:
+    return np.array(values)[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,84 +96,88 @@ class BoxStates:
     Estimates of T boxes; columns are centre x, centre y (px), log width, log height.
 
     Attributes:
-        values_5t4: float64[5, T, 4]; the properties are views of its five parts.
+        values_54t: float64[5, 4, T]; the properties named ``t4`` are views of its five parts.
     """
 
-    values_5t4: Float64Array
+    values_54t: Float64Array
 
     def __len__(self) -> int:
         """Give the number of boxes."""
-        return self.values_5t4.shape[1]
+        return self.values_54t.shape[2]
 
     @property
     def position_t4(self) -> Float64Array:
         """Coordinates of the boxes."""
-        return self.values_5t4[0]
+        return np.transpose(self.values_54t[0])
 
     @property
     def rate_t4(self) -> Float64Array:
         """Change of the position in one second."""
-        return self.values_5t4[1]
+        return np.transpose(self.values_54t[1])
 
     @property
     def var_t4(self) -> Float64Array:
         """Variance of the position."""
-        return self.values_5t4[2]
+        return np.transpose(self.values_54t[2])
 
     @property
     def cross_t4(self) -> Float64Array:
         """Covariance of position and rate."""
-        return self.values_5t4[3]
+        return np.transpose(self.values_54t[3])
 
     @property
     def rate_var_t4(self) -> Float64Array:
         """Variance of the rate."""
-        return self.values_5t4[4]
+        return np.transpose(self.values_54t[4])
 
     def __getitem__(self, rows: Int64Array | BoolArray) -> BoxStates:
         """Keep some of the boxes, by index or mask."""
-        # Taking whole rows by number is several times as fast as indexing with an array.
+        # Taking by number is several times as fast as indexing with an array.
         numbers = rows.nonzero()[0] if rows.dtype == np.bool_ else rows
-        return BoxStates(self.values_5t4.take(numbers, axis=1))
+        return BoxStates(self.values_54t.take(numbers, axis=2))
 
     def joined(self, other: BoxStates) -> BoxStates:
         """Put other boxes behind these."""
-        return BoxStates(np.concatenate([self.values_5t4, other.values_5t4], axis=1))
+        return BoxStates(np.concatenate([self.values_54t, other.values_54t], axis=2))
 
     def replaced(self, rows: Int64Array, other: BoxStates) -> BoxStates:
         """Give a copy in which some boxes are others."""
-        values_5t4 = self.values_5t4.copy()
-        values_5t4[:, rows] = other.values_5t4
-        return BoxStates(values_5t4)
+        values_54t = self.values_54t.copy()
+        values_54t[:, :, rows] = other.values_54t
+        return BoxStates(values_54t)
 
     @cached_property
-    def sizes_t2(self) -> Float64Array:
+    def sizes_2t(self) -> Float64Array:
         """Widths and heights in pixels."""
         sizes: Float64Array = np.exp(np.minimum(
-            np.maximum(self.position_t4[:, 2:], _LOG_SIDES[0]), _LOG_SIDES[1]))
+            np.maximum(self.values_54t[0, 2:], _LOG_SIDES[0]), _LOG_SIDES[1]))
         return sizes
 
     @cached_property
-    def units_t4(self) -> Float64Array:
+    def units_4t(self) -> Float64Array:
         """Squares of what one means: a height in pixels for centres, one for logarithms."""
-        return _square_units(self.sizes_t2[:, 1])
+        return _square_units(self.sizes_2t[1])
+
+    @property
+    def sizes_t2(self) -> Float64Array:
+        """Widths and heights in pixels."""
+        return self.sizes_2t.T
 
     @property
     def boxes_t4(self) -> Float64Array:
         """Corners ``x1 y1 x2 y2`` in pixels."""
-        half_t2 = self.sizes_t2 / 2
-        centre_t2 = self.position_t4[:, :2]
-        boxes_t4 = np.empty_like(self.position_t4)
-        np.subtract(centre_t2, half_t2, out=boxes_t4[:, :2])
-        np.add(centre_t2, half_t2, out=boxes_t4[:, 2:])
-        return boxes_t4
+        half_2t, centre_2t = self.sizes_2t / 2, self.values_54t[0, :2]
+        boxes_4t = np.empty((4, len(self)))
+        np.subtract(centre_2t, half_2t, out=boxes_4t[:2])
+        np.add(centre_2t, half_2t, out=boxes_4t[2:])
+        return boxes_4t.T
 
     @property
     def sigmas_t4(self) -> Float64Array:
         """Standard deviations of centre x, centre y, width and height in pixels."""
-        sigma: Float64Array = np.sqrt(self.var_t4)
-        sigma[:, 2:] *= self.sizes_t2
-        return sigma
+        sigma_4t: Float64Array = np.sqrt(self.values_54t[2])
+        sigma_4t[2:] *= self.sizes_2t
+        return sigma_4t.T
 
 
 def measurements_from_boxes(boxes_n4: Float32Array | Float64Array) -> Float64Array:
@@ -183,22 +190,22 @@ def measurements_from_boxes(boxes_n4: Float32Array | Float64Array) -> Float64Arr
     Returns:
         float64[N, 4].
     """
-    low_n2, high_n2 = boxes_n4[:, :2].astype(np.float64), boxes_n4[:, 2:]
-    measured_n4 = np.empty((len(boxes_n4), 4))
-    np.add(low_n2, high_n2, out=measured_n4[:, :2])
-    measured_n4[:, :2] /= 2
-    np.log(np.maximum(high_n2 - low_n2, _MIN_SIDE_PX), out=measured_n4[:, 2:])
-    return measured_n4
+    low_2n, high_2n = boxes_n4.T[:2].astype(np.float64), boxes_n4.T[2:]
+    measured_4n = np.empty((4, len(boxes_n4)))
+    np.add(low_2n, high_2n, out=measured_4n[:2])
+    measured_4n[:2] /= 2
+    np.log(np.maximum(high_2n - low_2n, _MIN_SIDE_PX), out=measured_4n[2:])
+    return measured_4n.T
 
 
 def started(measured_n4: Float64Array, model: MotionModel) -> BoxStates:
     """Begin a state for each measurement: at rest, with the speeds of pedestrians as spread."""
-    units_n4 = _square_units(np.exp(measured_n4[:, 3]))
-    values_5n4 = np.zeros((5, *measured_n4.shape))
-    values_5n4[0] = measured_n4
-    values_5n4[2] = units_n4 * model.noise_4 ** 2
-    values_5n4[4] = units_n4 * model.spread_4 ** 2
-    return BoxStates(values_5n4)
+    units_4n = _square_units(np.exp(measured_n4[:, 3]))
+    values_54n = np.zeros((5, *units_4n.shape))
+    values_54n[0] = measured_n4.T
+    values_54n[2] = units_4n * model.noise_var_41
+    values_54n[4] = units_4n * model.rate_var_41
+    return BoxStates(values_54n)
 
 
 def predicted(states: BoxStates, dt_s: float, model: MotionModel) -> BoxStates:
@@ -215,40 +222,41 @@ def predicted(states: BoxStates, dt_s: float, model: MotionModel) -> BoxStates:
     """
     if not 0 <= dt_s < np.inf:
         raise ValueError(f'dt_s is {dt_s}; boxes can only be carried forward in time')
-    reach_4, keep_4, square_4, noise_34 = _transition(dt_s, model)
-    position_t4, rate_t4, var_t4, cross_t4, rate_var_t4 = states.values_5t4
-    values_5t4 = np.empty_like(states.values_5t4)
-    np.add(position_t4, rate_t4 * reach_4, out=values_5t4[0])
-    np.multiply(rate_t4, keep_4, out=values_5t4[1])
-    values_5t4[2:] = states.units_t4 * noise_34[:, None]
-    carried_t4 = cross_t4 + reach_4 * rate_var_t4
-    values_5t4[2] += var_t4 + reach_4 * (cross_t4 + carried_t4)
-    values_5t4[3] += keep_4 * carried_t4
-    values_5t4[4] += square_4 * rate_var_t4
-    return BoxStates(values_5t4)
+    reach_41, keep_41, noise_341 = _transition(dt_s, model)
+    position_4t, rate_4t, var_4t, cross_4t, rate_var_4t = states.values_54t
+    values_54t = np.empty_like(states.values_54t)
+    np.add(position_4t, rate_4t * reach_41, out=values_54t[0])
+    np.multiply(rate_4t, keep_41, out=values_54t[1])
+    np.multiply(states.units_4t, noise_341, out=values_54t[2:])
+    carried_4t = cross_4t + reach_41 * rate_var_4t
+    values_54t[2] += var_4t + reach_41 * (cross_4t + carried_4t)
+    values_54t[3] += keep_41 * carried_4t
+    values_54t[4] += keep_41 * keep_41 * rate_var_4t
+    return BoxStates(values_54t)
 
 
 # Cameras have few different periods.
 @lru_cache(maxsize=32)
-def _transition(dt_s: float, model: MotionModel
-                ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+def _transition(dt_s: float, model: MotionModel) -> tuple[Float64Array, Float64Array,
+                                                          Float64Array]:
     """
-    Give what a step in time does to all boxes alike, each by column of a state.
+    Give what a step in time does to all boxes alike.
 
     Returns:
-        seconds of the rate that reach the position; share of the rate that is kept, and its
-        square; and noise [3, 4] of position, cross and rate, in the units of a state.
+        float64[4, 1], seconds of the rate that reach the position; float64[4, 1], share of the
+        rate that is kept; float64[3, 4, 1], noise of position, cross and rate in the units of a
+        state.
     """
-    memory_4 = model.memory_4
+    memory_41 = model.memory_41
     # 1 - exp(-dt / memory) without cancellation
-    loss_4 = -np.expm1(-dt_s / memory_4)
-    keep_4, reach_4 = 1 - loss_4, memory_4 * loss_4
+    loss_41 = -np.expm1(-dt_s / memory_41)
+    keep_41, reach_41 = 1 - loss_41, memory_41 * loss_41
     # 2 m (dt - 2 m loss + m (1 - keep^2) / 2): differences of nearly equal numbers for tiny
     # steps, where the rounding may fall below zero.
-    position_4 = np.maximum(2 * memory_4 * (dt_s - reach_4 * (2 - (1 + keep_4) / 2)), 0)
-    noise_34 = model.spread_4 ** 2 * np.stack(
-        [position_4, memory_4 * loss_4 ** 2, loss_4 * (1 + keep_4)])
-    return reach_4, keep_4, keep_4 ** 2, noise_34
+    position_41 = np.maximum(2 * memory_41 * (dt_s - reach_41 * (2 - (1 + keep_41) / 2)), 0)
+    noise_341 = model.rate_var_41 * np.stack(
+        [position_41, memory_41 * loss_41 ** 2, loss_41 * (1 + keep_41)])
+    return reach_41, keep_41, noise_341
 
 
 def corrected(states: BoxStates, measured_t4: Float64Array, model: MotionModel,
@@ -262,20 +270,19 @@ def corrected(states: BoxStates, measured_t4: Float64Array, model: MotionModel,
         model: noise of the measurements.
         doubts_t: factor on that noise for each measurement, 1 for a good one.
     """
-    position_t4, rate_t4, var_t4, cross_t4, rate_var_t4 = states.values_5t4
-    noise_t4 = _noise_variances(states, model)
-    noise_t4 *= (doubts_t * doubts_t)[:, None]
-    total_t4 = var_t4 + noise_t4
-    miss_t4 = (measured_t4 - position_t4) / total_t4
-    share_t4 = noise_t4 / total_t4
+    position_4t, rate_4t, var_4t, cross_4t, rate_var_4t = states.values_54t
+    noise_4t = states.units_4t * model.noise_var_41
+    noise_4t *= doubts_t * doubts_t
+    total_4t = var_4t + noise_4t
+    miss_4t = (measured_t4.T - position_4t) / total_4t
     # Sums of positive terms only: the covariance stays positive definite in rounding too.
-    determinant_t4 = np.maximum(var_t4 * rate_var_t4 - cross_t4 * cross_t4, 0)
-    values_5t4 = np.empty_like(states.values_5t4)
-    np.add(position_t4, var_t4 * miss_t4, out=values_5t4[0])
-    np.add(rate_t4, cross_t4 * miss_t4, out=values_5t4[1])
-    np.multiply(states.values_5t4[2:], share_t4, out=values_5t4[2:])
-    values_5t4[4] += determinant_t4 / total_t4
-    return BoxStates(values_5t4)
+    determinant_4t = np.maximum(var_4t * rate_var_4t - cross_4t * cross_4t, 0)
+    values_54t = np.empty_like(states.values_54t)
+    np.add(position_4t, var_4t * miss_4t, out=values_54t[0])
+    np.add(rate_4t, cross_4t * miss_4t, out=values_54t[1])
+    np.multiply(states.values_54t[2:], noise_4t / total_4t, out=values_54t[2:])
+    values_54t[4] += determinant_4t / total_4t
+    return BoxStates(values_54t)
 
 
 def squared_distances(states: BoxStates, measured_n4: Float64Array, rows_p: Int64Array,
@@ -293,15 +300,13 @@ def squared_distances(states: BoxStates, measured_n4: Float64Array, rows_p: Int6
     Returns:
         float64[P]; chi-square distributed with 4 degrees of freedom for true pairs.
     """
-    # In units of the standard deviations of the states, which are fewer than the pairs.
-    scale_t4 = _noise_variances(states, model)
-    scale_t4 += states.var_t4
-    np.sqrt(scale_t4, out=scale_t4)
-    np.reciprocal(scale_t4, out=scale_t4)
-    miss_p4 = measured_n4.take(columns_p, axis=0)
-    miss_p4 -= states.position_t4.take(rows_p, axis=0)
-    miss_p4 *= scale_t4.take(rows_p, axis=0)
-    distance_p: Float64Array = np.einsum('pk,pk->p', miss_p4, miss_p4)
+    scale_4t = states.units_4t * model.noise_var_41
+    scale_4t += states.values_54t[2]
+    miss_4p = measured_n4.T.take(columns_p, axis=1)
+    miss_4p -= states.values_54t[0].take(rows_p, axis=1)
+    miss_4p *= miss_4p
+    miss_4p /= scale_4t.take(rows_p, axis=1)
+    distance_p: Float64Array = np.add.reduce(miss_4p)
     return distance_p
 
 
@@ -317,41 +322,29 @@ def warped(states: BoxStates, now_from_previous_33: Float64Array) -> BoxStates:
         now_from_previous_33: float64[3, 3] homography between pixels of the pictures, its last
             element 1. Boxes that it throws to its horizon or turns inside out stay unmoved.
     """
-    centre_t2, rate_t2, cov_3t2 = (
-        states.position_t4[:, :2], states.rate_t4[:, :2], states.values_5t4[2:, :, :2])
-    depth_t = centre_t2 @ now_from_previous_33[2, :2] + now_from_previous_33[2, 2]
-    linear_t22, moved_t2 = _linear_at(centre_t2, now_from_previous_33,
-                                      np.maximum(depth_t, _MIN_DEPTH))
-    scale_t = (linear_t22[:, 0, 0] * linear_t22[:, 1, 1]
-               - linear_t22[:, 0, 1] * linear_t22[:, 1, 0])
-    weight_t22 = linear_t22 * linear_t22
-    values_5t4 = states.values_5t4.copy()
-    values_5t4[0, :, :2] = moved_t2
-    values_5t4[0, :, 2:] += (np.log(np.maximum(scale_t, _MIN_DEPTH ** 2)) / 2)[:, None]
-    values_5t4[1, :, :2] = (linear_t22[:, :, 0] * rate_t2[:, :1]
-                            + linear_t22[:, :, 1] * rate_t2[:, 1:])
-    values_5t4[2:, :, :2] = (weight_t22[:, :, 0] * cov_3t2[:, :, :1]
-                             + weight_t22[:, :, 1] * cov_3t2[:, :, 1:])
+    x_t, y_t = states.values_54t[0, :2]
+    (xx, xy, x0), (yx, yy, y0), (zx, zy, z0) = now_from_previous_33.tolist()
+    depth_t = zx * x_t + zy * y_t + z0
+    safe_t = np.maximum(depth_t, _MIN_DEPTH)
+    moved_x_t, moved_y_t = (xx * x_t + xy * y_t + x0) / safe_t, (yx * x_t + yy * y_t + y0) / safe_t
+    # The Jacobian at the centre of each box.
+    x_by_x_t, x_by_y_t = (xx - zx * moved_x_t) / safe_t, (xy - zy * moved_x_t) / safe_t
+    y_by_x_t, y_by_y_t = (yx - zx * moved_y_t) / safe_t, (yy - zy * moved_y_t) / safe_t
+    scale_t = x_by_x_t * y_by_y_t - x_by_y_t * y_by_x_t
+    values_54t = states.values_54t.copy()
+    values_54t[0, 0], values_54t[0, 1] = moved_x_t, moved_y_t
+    values_54t[0, 2:] += np.log(np.maximum(scale_t, _MIN_DEPTH ** 2)) / 2
+    x_4t, y_4t = states.values_54t[1:, 0], states.values_54t[1:, 1]
+    for row, by_x_t, by_y_t in ((0, x_by_x_t, x_by_y_t), (1, y_by_x_t, y_by_y_t)):
+        values_54t[1, row] = by_x_t * x_4t[0] + by_y_t * y_4t[0]
+        values_54t[2:, row] = by_x_t * by_x_t * x_4t[1:] + by_y_t * by_y_t * y_4t[1:]
     lost = (~((depth_t > _MIN_DEPTH) & (scale_t > _MIN_DEPTH ** 2))).nonzero()[0]
-    values_5t4[:, lost] = states.values_5t4[:, lost]
-    return BoxStates(values_5t4)
-
-
-def _linear_at(points_t2: Float64Array, homography_33: Float64Array, depth_t: Float64Array,
-               ) -> tuple[Float64Array, Float64Array]:
-    """Give the Jacobian of a homography at points, float64[T, 2, 2], and their images."""
-    image_t2 = (points_t2 @ homography_33[:2, :2].T + homography_33[:2, 2]) / depth_t[:, None]
-    jacobian_t22 = (homography_33[None, :2, :2]
-                    - image_t2[:, :, None] * homography_33[None, 2:, :2])
-    return jacobian_t22 / depth_t[:, None, None], image_t2
+    if len(lost):
+        values_54t[:, :, lost] = states.values_54t[:, :, lost]
+    return BoxStates(values_54t)
 
 
 def _square_units(heights_t: Float64Array) -> Float64Array:
-    units_t4 = np.ones((len(heights_t), 4))
-    units_t4[:, :2] = (heights_t * heights_t)[:, None]
-    return units_t4
-
-
-def _noise_variances(states: BoxStates, model: MotionModel) -> Float64Array:
-    variances: Float64Array = states.units_t4 * model.noise_4 ** 2
-    return variances
+    units_4t = np.ones((4, len(heights_t)))
+    units_4t[:2] = heights_t * heights_t
+    return units_4t
