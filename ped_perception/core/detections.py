@@ -69,7 +69,8 @@ def detections_from_candidates(frame: Frame, candidates: Candidates, slots: Sequ
     boxes_n4 = np.clip(boxes_n4, 0, np.array([width, height, width, height], np.float32))
     sizes_n2 = boxes_n4[:, 2:] - boxes_n4[:, :2]
     sound_n = (sizes_n2[:, 0] > 0) & (sizes_n2[:, 1] > 0) & (sizes_n2[:, 1] >= min_height_px)
-    boxes_n4, scores_n, cut_n = boxes_n4[sound_n], scores_n[sound_n], cut_n[sound_n]
+    if not sound_n.all():
+        boxes_n4, scores_n, cut_n = boxes_n4[sound_n], scores_n[sound_n], cut_n[sound_n]
 
     kept, scores_m = suppress_duplicates(boxes_n4, scores_n, cut_n, nms_iou)
     return Detections(frame.camera, frame.stamp_ns, frame.frame_id, frame.source_hw,
@@ -99,31 +100,31 @@ def suppress_duplicates(boxes_n4: Float32Array, scores_n: Float32Array, cut_n: B
     area_n = np.diagonal(inter_nn)
     # inter / union > t, without dividing by the zero area of a degenerate box.
     duplicate_nn = inter_nn > nms_iou * (area_n[:, None] + area_n[None, :] - inter_nn)
-    duplicate_nn |= (inter_nn > CUT_BOX_OVERLAP * area_n[None, :]) & cut_n[None, :]
+    if first_cut < len(order):
+        duplicate_nn |= (inter_nn > CUT_BOX_OVERLAP * area_n[None, :]) & cut_n[None, :]
     alive_n = np.ones(len(order), np.bool_)
-    for i in range(len(order)):
+    # Most are the duplicate of nobody but themselves.
+    for i in (np.count_nonzero(duplicate_nn, axis=1) > 1).nonzero()[0].tolist():
         if alive_n[i]:
             if i < first_cut < len(order):
                 replaced_n = duplicate_nn[i, first_cut:] & alive_n[first_cut:]
                 scores_n[i] = max(scores_n[i], scores_n[first_cut:].max(
                     initial=0, where=replaced_n))
             alive_n[i + 1:] &= ~duplicate_nn[i, i + 1:]
-    rows = np.flatnonzero(alive_n)
+    rows = alive_n.nonzero()[0]
     rows = rows[np.argsort(-scores_n[rows], kind='stable')]
     return order[rows], scores_n[rows]
 
 
 def intersections(boxes_n4: Float32Array, boxes_m4: Float32Array) -> Float32Array:
     """Give the areas that the boxes share pairwise, float32[N, M] in square pixels."""
-    # One axis at a time on contiguous columns: four times as fast as arrays of [N, M, 2].
-    width_nm, height_nm = (
-        np.minimum(high_n[:, None], high_m) - np.maximum(low_n[:, None], low_m)
-        for low_n, high_n, low_m, high_m in (
-            (*np.ascontiguousarray(boxes_n4[:, axis::2].T),
-             *np.ascontiguousarray(boxes_m4[:, axis::2].T)) for axis in (0, 1)))
-    np.maximum(width_nm, 0, out=width_nm)
-    np.maximum(height_nm, 0, out=height_nm)
-    shared_nm: Float32Array = np.multiply(width_nm, height_nm, out=width_nm)
+    # Coordinates first: four times as fast as arrays of [N, M, 2].
+    n_4n, m_4m = np.ascontiguousarray(boxes_n4.T), np.ascontiguousarray(boxes_m4.T)
+    sides_2nm = np.minimum(n_4n[2:, :, None], m_4m[2:, None])
+    sides_2nm -= np.maximum(n_4n[:2, :, None], m_4m[:2, None])
+    np.maximum(sides_2nm, 0, out=sides_2nm)
+    shared_nm: Float32Array = sides_2nm[0]
+    shared_nm *= sides_2nm[1]
     return shared_nm
 
 

@@ -46,6 +46,45 @@ class BackgroundMotion:
         self._grey: Uint8Array | None = None
         self._source_hw = (0, 0)
         self._boxes_n4: Float32Array = np.zeros((0, 4), np.float32)
+        # The picture that was looked at ahead, and how the background moved since the last one
+        # that was taken.
+        self._ahead: Uint8Array | None = None
+        self._moved_33: Float64Array | None = None
+
+    def look_ahead(self, image_hw3: Uint8Array, wanted: bool) -> None:
+        """
+        Look at a picture before it is taken; see :meth:`take`.
+
+        Args:
+            image_hw3: uint8[H, W, 3] BGR.
+            wanted: whether anybody is there to be carried along; most of the work is else left.
+        """
+        moved_33 = None
+        if wanted:
+            moved_33 = self.moved(image_hw3)
+        else:
+            self.remember(image_hw3)
+        if self._ahead is not None:
+            # That picture was never taken: its movement counts all the same.
+            moved_33 = (None if moved_33 is None or self._moved_33 is None
+                        else moved_33 @ self._moved_33)
+        self._ahead, self._moved_33 = image_hw3, moved_33
+
+    def take(self, image_hw3: Uint8Array, wanted: bool) -> Float64Array | None:
+        """
+        Tell how the background moved since the picture that was taken before.
+
+        Args:
+            image_hw3: uint8[H, W, 3] BGR; the same array where it was looked at ahead.
+            wanted: as for :meth:`look_ahead`.
+
+        Returns:
+            float64[3, 3] as of :meth:`moved`, None where it is not known or not wanted.
+        """
+        if self._ahead is not image_hw3:
+            self.look_ahead(image_hw3, wanted)
+        self._ahead = None
+        return self._moved_33
 
     def moved(self, image_hw3: Uint8Array) -> Float64Array | None:
         """

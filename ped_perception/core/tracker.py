@@ -158,9 +158,6 @@ class Tracker:
         self._stamp_ns: int | None = None
         self._people = nobody(self._model)
         self._background = BackgroundMotion()
-        # The picture that was looked at ahead, and how the background moved since the last step.
-        self._ahead: Uint8Array | None = None
-        self._moved_33: Float64Array | None = None
 
     def reset(self) -> None:
         """Forget everybody; ids go on."""
@@ -178,19 +175,8 @@ class Tracker:
         Args:
             image_hw3: uint8[H, W, 3] BGR; the same array must be given to :meth:`step`.
         """
-        if not self._config.ego_motion:
-            return
-        moved_33 = None
-        if len(self._people):
-            moved_33 = self._background.moved(image_hw3)
-        else:
-            # Nobody is there to be carried along: most of the work is for nothing.
-            self._background.remember(image_hw3)
-        if self._ahead is not None:
-            # That picture was never stepped on: its movement counts all the same.
-            moved_33 = (None if moved_33 is None or self._moved_33 is None
-                        else moved_33 @ self._moved_33)
-        self._ahead, self._moved_33 = image_hw3, moved_33
+        if self._config.ego_motion:
+            self._background.look_ahead(image_hw3, wanted=len(self._people) > 0)
 
     def step(self, detections: Detections, image_hw3: Uint8Array | None = None,
              now_from_previous_33: Float64Array | None = None) -> Tracks:
@@ -242,12 +228,10 @@ class Tracker:
         self._stamp_ns = stamp_ns
         homography = now_from_previous_33
         if image_hw3 is not None and self._config.ego_motion:
-            if self._ahead is not image_hw3:
-                self.look_ahead(image_hw3)
-            if homography is None:
-                homography = self._moved_33
-            self._ahead = None
+            moved_33 = self._background.take(image_hw3, wanted=len(self._people) > 0)
             self._background.hide(detections.boxes_n4)
+            if homography is None:
+                homography = moved_33
         # After a gap in the stream nobody may be recognised by a guess from long ago.
         people = self._people
         people = people.take(people.unseen_s_t(stamp_ns) <= self._config.forget_s)

@@ -55,13 +55,14 @@ def read_only(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int | Non
     if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype):
         got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f'{name} must be an array of {np.dtype(dtype).name}, not {got}')
-    fits = array.ndim == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, array.shape, strict=True))
+    # Mostly the shape is known.
+    fits = array.shape == shape or (array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)))
     if not fits:
         want_text = ', '.join('any' if want is None else str(want) for want in shape)
         raise ValueError(f'{name} must have the shape [{want_text}], not {list(array.shape)}')
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 

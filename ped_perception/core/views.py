@@ -172,10 +172,15 @@ def source_from_network_boxes(boxes_n4: Float32Array, view: View) -> Float32Arra
     Returns:
         float32[N, 4], pixels of the source picture.
     """
-    pad = np.array(view.pad_xy * 2, np.float32)
-    scale = np.array(view.scale_xy * 2, np.float32)
-    origin = np.array(view.crop_xyxy[:2] * 2, np.float32)
+    pad, scale, origin = _undoing(view)
     return (boxes_n4 - pad) / scale + origin
+
+
+@functools.lru_cache(maxsize=256)
+def _undoing(view: View) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Give padding, scale and origin of a view for all corners of a box."""
+    return (np.array(view.pad_xy * 2, np.float32), np.array(view.scale_xy * 2, np.float32),
+            np.array(view.crop_xyxy[:2] * 2, np.float32))
 
 
 def specs_from_texts(texts: Sequence[str], roi_xyxy: Region = ALL,

@@ -83,8 +83,18 @@ class ResultBag(AbstractContextManager['ResultBag']):
         except OSError as error:
             raise ReplayError(f'{folder} cannot be written: {error.strerror}.') from error
 
+    def prepare(self, *kinds: type) -> None:
+        """Let rosbags generate the code for some types of messages now, not at the first ones."""
+        for kind in kinds:
+            self._serialized(kind())
+
     def write(self, topic: str, log_ns: int, message: Any) -> None:
         """Write a message of rclpy."""
+        name, data = self._serialized(message)
+        self.copy(topic, name, log_ns, data)
+
+    def _serialized(self, message: Any) -> tuple[str, bytes]:
+        """Give the name of a message's type, and its bytes."""
         kind = type(message)
         if isinstance(message, DiagnosticStatus):
             # A byte of rclpy is of type bytes, one of rosbags a number.
@@ -94,7 +104,7 @@ class ResultBag(AbstractContextManager['ResultBag']):
         name = type_name(kind)
         if name not in self._store.types:
             register(self._store, kind)
-        self.copy(topic, name, log_ns, bytes(self._store.serialize_cdr(message, name)))
+        return name, bytes(self._store.serialize_cdr(message, name))
 
     def copy(self, topic: str, message_type: str, log_ns: int, data: bytes) -> None:
         """

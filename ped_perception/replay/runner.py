@@ -23,6 +23,7 @@ from pathlib import Path
 import time
 
 import cv2
+from diagnostic_msgs.msg import DiagnosticStatus
 from ped_perception.backends import open_backend
 from ped_perception.core.errors import ConfigError
 from ped_perception.core.health import node_health, NodeFacts
@@ -45,6 +46,7 @@ from ped_perception.ros.settings import Settings, settings_from_values
 from ped_perception.sources import SourceFrame
 from ped_perception.sources.bag import BagSource
 from ped_perception.sources.storage import open_storage, Storage
+from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 _NODE = 'ped_detector'
 _LONGEST_SILENCE_NS = 60_000_000_000
@@ -143,8 +145,9 @@ class _Run:
                          for name in settings.cameras}
         lookout = settings.lookout()
         self._perception = Perception(backend, lookout.perception)
-        # The first inference allocates.
+        # The first inference allocates, and code to write messages is made once.
         backend.infer(backend.info.max_batch)
+        results.prepare(Detection2DArray, Detection3DArray, DiagnosticStatus)
         self._fillers = {name: DetectionsFiller() for name in settings.cameras}
         self._pictures: dict[str, Tracks] = {}
         self._ids: set[int] = set()
