@@ -69,7 +69,12 @@ PREFIXES: Mapping[str, tuple[type, str]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """All parameters, by what they are about; ``cameras`` by the name of the camera."""
+    """
+    All parameters, by what they are about; ``cameras`` by the name of the camera.
+
+    Raises:
+        ConfigError: two of them contradict each other.
+    """
 
     node: NodeConfig
     backend: BackendConfig
@@ -84,6 +89,15 @@ class Settings:
     image_monitor: ImageMonitorConfig
     horizon: HorizonConfig
     cameras: Mapping[str, CameraConfig]
+
+    def __post_init__(self) -> None:
+        """Check the parameters that depend on each other."""
+        age_s, lag_s = self.age.max_frame_age_s, self.ground_filter.max_lag_s
+        if len(self.cameras) > 1 and age_s > lag_s:
+            raise ConfigError(
+                f'Parameter max_frame_age_s is {age_s:g} s, but ground_filter.max_lag_s only '
+                f'{lag_s:g} s: a picture that late, beside fresh ones of another camera, would '
+                f'make everybody be forgotten. Make the first smaller or the second larger.')
 
     def changed(self, changes: list[Parameter]) -> Settings:
         """

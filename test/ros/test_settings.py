@@ -64,6 +64,24 @@ def test_one_impossible_change_refuses_all_and_says_which(name, value, fragment,
     assert before.detector.score_threshold != 0.9
 
 
+@pytest.mark.parametrize(('age_s', 'lag_s', 'cameras', 'fits', 'why'), [
+    (0.5, 0.5, 'ab', True, 'the defaults'),
+    (0.6, 0.5, 'ab', False, 'a late picture would look like a clock that was set'),
+    (3.0, 3.0, 'ab', True, 'both larger'),
+    (3.0, 0.5, 'a', True, 'one camera is never behind another'),
+    (0.0, 0.5, 'ab', True, 'recordings: no picture is late'),
+])
+def test_a_late_picture_may_not_reset_everybody(age_s, lag_s, cameras, fits, why):
+    started = settings(**{name: CameraConfig() for name in cameras})
+    changes = [Parameter('max_frame_age_s', value=age_s),
+               Parameter('ground_filter.max_lag_s', value=lag_s)]
+    if fits:
+        assert started.changed(changes).age.max_frame_age_s == age_s, why
+    else:
+        with pytest.raises(ConfigError, match=r'max_frame_age_s is 0\.6 s.*max_lag_s only 0\.5'):
+            started.changed(changes)
+
+
 @pytest.mark.parametrize(('cameras', 'expected', 'why'), [
     ({'a': CameraConfig()}, 2, 'both default views of one camera'),
     ({name: CameraConfig() for name in 'abc'}, 6, 'three cameras in one batch'),
