@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator
+import functools
 import json
 from pathlib import Path
 import time
@@ -52,8 +53,13 @@ def scale_of(picture: Picture) -> float:
 
 def noisy(picture: Picture, sigma: float, seed: int = 0) -> Picture:
     """Add the noise of a sensor, grey as far as the eye can tell."""
-    noise = np.random.default_rng(seed).normal(0, sigma, (*picture.shape[:2], 1))
-    return _picture(picture + noise)
+    return _picture(picture + np.float32(sigma) * _normal(picture.shape[:2], seed))
+
+
+@functools.lru_cache(maxsize=48)
+def _normal(size_hw: tuple[int, int], seed: int) -> NDArray[np.float32]:
+    """Give float32[H, W, 1] of a normal distribution; many pictures are spoiled by the same."""
+    return np.random.default_rng(seed).standard_normal((*size_hw, 1), np.float32)
 
 
 def night(picture: Picture, gain: float) -> Picture:
@@ -108,6 +114,7 @@ def draped(picture: Picture, grey: float) -> Picture:
     return noisy(_picture(np.repeat(cloth[..., None], 3, axis=2)), 2)
 
 
+@functools.lru_cache(maxsize=16)
 def _blots(size_hw: tuple[int, ...], share: float, softness: float, seed: int,
            ) -> NDArray[np.float64]:
     height, width = size_hw

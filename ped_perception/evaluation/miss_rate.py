@@ -154,10 +154,9 @@ class Curve:
 
     def log_average_miss_rate(self) -> float:
         """Give the geometric mean of the miss rates at 0.01 to 1 false positives a picture."""
-        misses = []
-        for rate in _RATES:
-            passing = np.flatnonzero(self.rate_n <= rate)
-            misses.append(1 - self.recall_n[passing[-1]] if len(passing) else 1.0)
+        # The recall of the last point that passes; before the first one nobody is found.
+        passing = np.searchsorted(self.rate_n, _RATES, side='right')
+        misses = 1 - np.append(0.0, self.recall_n)[passing]
         return float(np.exp(np.log(np.maximum(misses, _NO_MISS)).mean()))
 
     def at_precision(self, precision: float) -> tuple[float, float]:

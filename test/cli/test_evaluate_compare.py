@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import json
 
+from doubles import RememberingBackend
 import numpy as np
 from ped_perception.cli.evaluate import main
 from ped_perception.cli.evaluate_compare import CONDITION_MET, JSON_NAME
@@ -33,6 +34,8 @@ pytest.importorskip('pycocotools')
 # On every processor the same arithmetic, and one that can be compiled here.
 FLOAT32 = ('--set', 'precision=fp32')
 PICTURES = 30
+# What the right network says of the pictures.
+SEEN = {}
 
 
 @pytest.fixture(scope='module')
@@ -57,10 +60,19 @@ def run_into(folder, pictures, *more):
     return folder
 
 
+def remember(monkeypatch):
+    """Let runs with the right network compute what another one has not computed already."""
+    opened = run.open_backend
+    monkeypatch.setattr(run, 'open_backend',
+                        lambda *arguments: RememberingBackend(opened(*arguments), SEEN))
+
+
 @pytest.fixture(scope='module')
 def good_run(street_pictures, tmp_path_factory):
     """Give the folder of a run with nothing wrong."""
-    return run_into(tmp_path_factory.mktemp('good'), street_pictures)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        remember(monkeypatch)
+        return run_into(tmp_path_factory.mktemp('good'), street_pictures)
 
 
 def compared(a, b, out, *conditions):
@@ -111,6 +123,7 @@ def shift_cells(monkeypatch, tmp_path):
 
 
 def set_parameter(setting, monkeypatch, tmp_path):
+    remember(monkeypatch)
     return ('--set', setting)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import shutil
 
 import cv2
+from doubles import RememberingBackend
 import numpy as np
 from ped_perception.backends import open_backend
 from ped_perception.cli.replay import main
@@ -55,7 +56,7 @@ pytestmark = pytest.mark.ros
 def backend():
     """Return the default network, loaded once for all tests."""
     with open_backend(settings_from_values({}).backend, 8) as opened:
-        yield opened
+        yield RememberingBackend(opened)
 
 
 @pytest.fixture(scope='module')

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 
 import cv2
+from doubles import RememberingBackend
 import numpy as np
 from ped_perception.backends import open_backend
 from ped_perception.ros.settings import settings_from_values
@@ -39,7 +40,7 @@ RAW, COMPRESSED = '', '/compressed'
 def backend():
     """Return the default network, loaded once for all tests."""
     with open_backend(settings_from_values({}).backend, 8) as opened:
-        yield opened
+        yield RememberingBackend(opened)
 
 
 @pytest.fixture(scope='module')

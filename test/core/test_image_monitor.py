@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+import functools
 import itertools
 
 import cv2
@@ -52,10 +53,12 @@ FROZEN, OVER_EXPOSED = ImageProblem.FROZEN, ImageProblem.OVER_EXPOSED
 Pictures = Sequence[np.ndarray]
 
 
+@functools.cache
 def demo_pictures() -> Pictures:
     return [*pictures_of_clip(ROOT / 'demo/pets_street.mp4', 60)]
 
 
+@functools.cache
 def vehicle_pictures() -> Pictures:
     return [*itertools.islice(pictures_in(shared_data('nuscenes6') / 'images'), 0, None, 3),
             *itertools.islice(pictures_in(shared_data('kitti3') / 'image_2'), 2)]

@@ -52,6 +52,12 @@ def changes_of(comparison):
     return {change.figure.name: change for change in comparison.changes}
 
 
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Draw the pictures a hundred times only, where it is not chance that is tested."""
+    monkeypatch.setattr('ped_perception.evaluation.compare.DRAWS', 100)
+
+
 def test_a_run_is_the_same_as_itself(tmp_path):
     run = folder_of(tmp_path / 'a', pictures(20, missed={3}))
     comparison = compare(run, run)
@@ -63,6 +69,7 @@ def test_a_run_is_the_same_as_itself(tmp_path):
     assert 'bit by bit' in verdict.text
 
 
+@pytest.mark.usefixtures('few_draws')
 def test_figures_are_those_of_metrics_json(tmp_path):
     a, b = example_runs(tmp_path)
     changes = changes_of(compare(a, b))
@@ -117,6 +124,7 @@ def test_runs_over_other_pictures_are_not_compared(tmp_path, second, says, why):
         compare(a, b)
 
 
+@pytest.mark.usefixtures('few_draws')
 def test_the_overlap_is_compared_when_asked_for_and_said(tmp_path):
     a = folder_of(tmp_path / 'a', pictures(20), identities=True)
     b = folder_of(tmp_path / 'b', pictures(15), identities=True)
@@ -142,6 +150,7 @@ def test_a_threshold_that_moved_is_seen_in_what_is_published(tmp_path):
     assert changes['RECALL'].verdict == 'worse'
 
 
+@pytest.mark.usefixtures('few_draws')
 def test_neighbours_of_a_video_are_shown_once_and_photographs_each(tmp_path):
     missed = {11, 12, 13, 30}
     for name, shown in ((False, [11, 30]), (True, [11, 12, 13, 30])):
@@ -152,6 +161,7 @@ def test_neighbours_of_a_video_are_shown_once_and_photographs_each(tmp_path):
         assert [change.more_misses for change in worst] == [1] * len(shown)
 
 
+@pytest.mark.usefixtures('few_draws')
 def test_json_has_every_picture_and_condition(tmp_path):
     comparison = compare(*example_runs(tmp_path))
     condition = condition_from_text('RECALL<-1')
@@ -216,6 +226,7 @@ def other_sizes(folder):
         cv2.imwrite(str(path), np.zeros((40, 50, 3), np.uint8))
 
 
+@pytest.mark.usefixtures('few_draws')
 @pytest.mark.parametrize(('change', 'says', 'why'), [
     (shutil.rmtree, 'not at', 'moved away'),
     (lambda folder: (folder / '01.png').unlink(), 'now it is', 'one is gone'),
@@ -236,6 +247,7 @@ def test_without_its_pictures_a_comparison_is_made(tmp_path, capsys, change, say
     assert '05.png' in page
 
 
+@pytest.mark.usefixtures('few_draws')
 def test_pictures_that_were_moved_are_found_where_the_user_says(tmp_path, capsys):
     example_runs(tmp_path)
     (tmp_path / 'pictures').rename(tmp_path / 'moved')
@@ -245,6 +257,7 @@ def test_pictures_that_were_moved_are_found_where_the_user_says(tmp_path, capsys
     assert '<img' in (tmp_path / 'out' / 'report.html').read_text()
 
 
+@pytest.mark.usefixtures('few_draws')
 @pytest.mark.parametrize(('arguments', 'says', 'why'), [
     (['nowhere', 'B'], 'nowhere', 'no such folder'),
     (['A', 'pictures'], 'holds no results', 'a folder of another kind'),

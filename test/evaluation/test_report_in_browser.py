@@ -31,6 +31,12 @@ pytest.importorskip('motmetrics')
 pytest.importorskip('pycocotools')
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """Show what a comparison says, without waiting for what chance can do."""
+    monkeypatch.setattr('ped_perception.evaluation.compare.DRAWS', 100)
+
+
 def page_of_run(tmp_path):
     return report_of_run(example_runs(tmp_path)[0])
 
