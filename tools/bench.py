@@ -193,7 +193,7 @@ def main() -> None:
                         help='length of the long run (default %(default)s)')
     options = parser.parse_args()
     if not has_fast_int8():
-        print('This processor does not gain from INT8; its rows are measured all the same.')
+        print('auto takes float32 on this processor; INT8 is measured all the same.')
     cv2.setNumThreads(1)
     figures: dict[str, list[Row]] = {}
     tables: dict[str, str] = {}

@@ -25,6 +25,10 @@ One file cannot serve all runtimes. CPUs multiply unsigned activations with sign
 (``cpu``); TensorRT takes signed activations with zero points 0 only (``tensorrt``), which
 OpenVINO loads and computes wrongly. ``engine.agreement`` must pass on the runtime that will
 use the file.
+
+Weights for CPUs have 7 bits: processors without VNNI add two products of 8 bits in 16, where
+``2 * 255 * 127`` does not fit and would be clamped. With ``2 * 255 * 64`` nothing is lost, and
+every processor computes the same.
 """
 
 from __future__ import annotations
@@ -223,6 +227,7 @@ def _settings(library: Any, runtime: Runtime, last: tuple[str, ...]) -> dict[str
     return {
         'quant_format': library.QuantFormat.QDQ, 'op_types_to_quantize': ['Conv'],
         'nodes_to_exclude': list(last), 'per_channel': True, 'weight_type': kinds.QInt8,
+        'reduce_range': runtime == 'cpu',
         'activation_type': kinds.QInt8 if signed else kinds.QUInt8,
         'calibrate_method': library.CalibrationMethod.MinMax,
         'extra_options': {

@@ -90,6 +90,17 @@ def test_what_convolutions_read_is_rounded_and_nothing_else(made, runtime):
     assert not rounded & {node.output[0] for node in convolutions}, 'before the activation'
 
 
+def test_no_sum_of_two_products_is_clamped_on_processors_without_vnni(made):
+    for path in (made['cpu'].path, ENGINES / 'nanodet_g-640x384-int8.onnx'):
+        weights = [numpy_helper.to_array(array) for array in onnx.load(path).graph.initializer
+                   if array.data_type == TensorProto.INT8 and array.dims]
+        kernels = [values for values in weights if values.ndim == 4]
+        assert len(kernels) == 31
+        largest = max(int(np.abs(values.astype(int)).max()) for values in kernels)
+        assert largest == 64, '7 bits are used, all of them'
+        assert 2 * 255 * largest <= np.iinfo(np.int16).max
+
+
 @pytest.mark.parametrize('runtime', TYPES)
 def test_the_file_says_what_it_is_and_how_it_was_calibrated(made, single, runtime):
     model, original = onnx.load(made[runtime].path), onnx.load(single)
