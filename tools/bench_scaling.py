@@ -34,7 +34,8 @@ from ped_perception.core.ground_filter import GroundFilter, GroundFilterConfig
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.image_monitor import ImageMonitor, ImageMonitorConfig
 from ped_perception.core.pipeline import DetectorConfig, Pipeline
-from ped_perception.core.tracker import Tracker, TrackerConfig
+from ped_perception.core.tracker import Tracker
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Frame, Uint8Array
 from ped_perception.ros.memory import keep_large_blocks
 

@@ -98,14 +98,14 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
     return _ROOTS.take(counts).reshape(count, LOOK_SIZE)
 
 
-def look_distances(looks_td: Float32Array, looks_nd: Float32Array, rows_p: Int64Array,
+def look_distances(looks_tkd: Float32Array, looks_nd: Float32Array, rows_p: Int64Array,
                    columns_p: Int64Array) -> tuple[Float64Array, BoolArray]:
     """
-    Compare the looks of some pairs.
+    Compare the looks of some pairs: how far what is seen is from the nearest that is remembered.
 
     Args:
-        looks_td: float32[T, LOOK_SIZE], rows of zeros where a look is not known.
-        looks_nd: likewise.
+        looks_tkd: float32[T, K, LOOK_SIZE], K looks of each person, zeros where not known.
+        looks_nd: float32[N, LOOK_SIZE], zeros where not known.
         rows_p: int64[P], of the pairs to compare; few of many as a rule, which is why this is no
             product of matrices.
         columns_p: int64[P].
@@ -114,10 +114,15 @@ def look_distances(looks_td: Float32Array, looks_nd: Float32Array, rows_p: Int64
         float64[P], 0 for the same colours, 1 for none in common, 0 where not known; and
         bool[P], the pairs that could be compared.
     """
-    known_p = known_looks(looks_td)[rows_p] & known_looks(looks_nd)[columns_p]
-    common_p = np.einsum('pd,pd->p', looks_td.take(rows_p, axis=0),
-                         looks_nd.take(columns_p, axis=0))
-    return np.where(known_p, 1 - common_p.astype(np.float64), 0), known_p
+    known_p = known_looks(looks_tkd[:, 0])[rows_p] & known_looks(looks_nd)[columns_p]
+    common_pk = likenesses(looks_tkd.take(rows_p, axis=0), looks_nd.take(columns_p, axis=0))
+    return np.where(known_p, 1 - common_pk.max(axis=1).astype(np.float64), 0), known_p
+
+
+def likenesses(looks_mkd: Float32Array, looks_md: Float32Array) -> Float32Array:
+    """Give the Bhattacharyya coefficients of each of K looks with another: float32[M, K]."""
+    common_mk: Float32Array = np.einsum('mkd,md->mk', looks_mkd, looks_md)
+    return common_mk
 
 
 def known_looks(looks_nd: Float32Array) -> BoolArray:

@@ -33,7 +33,8 @@ from ped_perception.core.ground_filter import GroundFilter, GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.ground_types import GroundPositions, GroundReason, GroundTracks
-from ped_perception.core.tracker import Tracker, TrackerConfig
+from ped_perception.core.tracker import Tracker
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Float64Array, Frame, Int64Array, Tracks
 
 # The track id of a detection that belongs to no confirmed track.

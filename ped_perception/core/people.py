@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import known_looks, LOOK_SIZE
+from ped_perception.core.appearance import known_looks, likenesses, LOOK_SIZE
 from ped_perception.core.association import Pairs
 from ped_perception.core.types import (
     BoolArray,
@@ -34,6 +34,10 @@ from ped_perception.core.types import (
 NS = 1e-9
 # Who is hidden this much by somebody else would be remembered with the other's colours.
 _MAX_CROWD = 0.3
+# A person looks different from the front, from behind and half hidden by a sign: so many looks
+# are remembered, and one that is no nearer to any of them than this is a new one.
+_LOOKS = 3
+_SAME_LOOK = 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,8 @@ class People:
         scores_t: float32[T], of the last detection.
         confirmed_t: bool[T].
         detections_t: int64[T], row of the detection in the newest picture, -1 for none.
-        looks_td: float32[T, LOOK_SIZE], of length one, or zero where nothing is known.
+        looks_tkd: float32[T, K, LOOK_SIZE], last seen first, each of length one, or zero where
+            nothing is known.
         states: of the T boxes.
     """
 
@@ -58,7 +63,7 @@ class People:
     scores_t: Float32Array
     confirmed_t: BoolArray
     detections_t: Int64Array
-    looks_td: Float32Array
+    looks_tkd: Float32Array
     states: kalman.BoxStates
 
     def __len__(self) -> int:
@@ -90,7 +95,7 @@ def nobody(model: kalman.MotionModel) -> People:
     return People(
         ids_t=none, first_ns_t=none, seen_ns_t=none, scores_t=np.zeros(0, np.float32),
         confirmed_t=np.zeros(0, np.bool_), detections_t=none,
-        looks_td=np.zeros((0, LOOK_SIZE), np.float32),
+        looks_tkd=np.zeros((0, _LOOKS, LOOK_SIZE), np.float32),
         states=kalman.started(np.zeros((0, 4)), model))
 
 
@@ -98,9 +103,11 @@ def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
               looks_nd: Float32Array, model: kalman.MotionModel, confirmed: bool) -> People:
     """Remember the people of some detections for the first time."""
     stamps = np.full(len(rows), detections.stamp_ns, np.int64)
+    looks_mkd = np.zeros((len(rows), _LOOKS, LOOK_SIZE), np.float32)
+    looks_mkd[:, 0] = looks_nd[rows]
     return People(
         ids_t=ids_m, first_ns_t=stamps, seen_ns_t=stamps, scores_t=detections.scores_n[rows],
-        confirmed_t=np.full(len(rows), confirmed), detections_t=rows, looks_td=looks_nd[rows],
+        confirmed_t=np.full(len(rows), confirmed), detections_t=rows, looks_tkd=looks_mkd,
         states=kalman.started(kalman.measurements_from_boxes(detections.boxes_n4[rows]), model))
 
 
@@ -125,17 +132,29 @@ def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
     clear_n = sure_n & (crowd_n <= _MAX_CROWD) & known_looks(looks_nd)
     rows = (people.detections_t >= 0).nonzero()[0]
     rows = rows[clear_n.take(people.detections_t.take(rows))]
-    old_md = people.looks_td.take(rows, axis=0)
-    share_m1 = np.where(known_looks(old_md), share_t.take(rows), 1).astype(np.float32)[:, None]
-    mixed_md = old_md
-    mixed_md *= 1 - share_m1
-    new_md = looks_nd.take(people.detections_t.take(rows), axis=0)
-    new_md *= share_m1
-    mixed_md += new_md
+    looks_tkd = people.looks_tkd.copy()
+    looks_tkd[rows] = _mixed(looks_tkd.take(rows, axis=0),
+                             looks_nd.take(people.detections_t.take(rows), axis=0),
+                             share_t.take(rows).astype(np.float32))
+    return replace(people, looks_tkd=looks_tkd)
+
+
+def _mixed(looks_mkd: Float32Array, seen_md: Float32Array, share_m: Float32Array) -> Float32Array:
+    """Mix what is seen into the nearest look, or let it replace the one not seen for longest."""
+    like_mk = likenesses(looks_mkd, seen_md)
+    nearest_m = like_mk.argmax(axis=1)
+    same_m = like_mk.max(axis=1, initial=0) >= _SAME_LOOK
+    place_m = np.where(same_m, nearest_m, _LOOKS - 1)
+    # What is seen comes first, the others keep their order.
+    for place in range(1, _LOOKS):
+        moved = (place_m == place).nonzero()[0]
+        looks_mkd[moved, :place + 1] = np.roll(looks_mkd[moved, :place + 1], 1, axis=1)
+    share_m1 = np.where(same_m, share_m, 1).astype(np.float32)[:, None]
+    mixed_md = looks_mkd[:, 0] * (1 - share_m1)
+    mixed_md += seen_md * share_m1
     mixed_md /= np.sqrt(np.einsum('md,md->m', mixed_md, mixed_md))[:, None]
-    looks_td = people.looks_td.copy()
-    looks_td[rows] = mixed_md
-    return replace(people, looks_td=looks_td)
+    looks_mkd[:, 0] = mixed_md
+    return looks_mkd
 
 
 def tracks_from_people(people: People, detections: Detections) -> Tracks:

@@ -31,7 +31,7 @@ from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.pipeline import Backend, DetectorConfig, Pipeline, StageTimes
-from ped_perception.core.tracker import TrackerConfig
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Frame
 from ped_perception.core.views import ViewSpec
 

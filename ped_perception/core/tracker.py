@@ -15,25 +15,22 @@
 """
 Follow pedestrians from picture to picture of one camera.
 
-Association in stages after Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every
-Detection Box" (ECCV 2022, arXiv 2110.06864): sure detections choose first, what remains of the
-confirmed tracks may take unsure ones, and only sure detections begin tracks. Before they do,
-they are offered to people lost from sight who looked the same and could be there by now.
-All times are seconds between stamps; nothing counts frames.
+Who is who is decided in :mod:`~ped_perception.core.matching`; sure detections of nobody begin
+tracks. All times are seconds between stamps; nothing counts frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import look_distances, LOOK_SIZE, looks_from_boxes
-from ped_perception.core.association import assigned_pairs, overlapping_pairs, Pairs
-from ped_perception.core.config import param
+from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
+from ped_perception.core.association import overlapping_pairs
 from ped_perception.core.doubt import crowds, doubts
 from ped_perception.core.ego_motion import BackgroundMotion
+from ped_perception.core.matching import Matcher
 from ped_perception.core.people import (
     newcomers,
     nobody,
@@ -42,6 +39,7 @@ from ped_perception.core.people import (
     tracks_from_people,
     with_looks,
 )
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import (
     BoolArray,
     Detections,
@@ -51,77 +49,6 @@ from ped_perception.core.types import (
     Tracks,
     Uint8Array,
 )
-from scipy.special import chdtri
-
-
-@dataclass(frozen=True)
-class TrackerConfig:
-    """Parameters of the tracker; times are ROS time, lengths heights of the person's box."""
-
-    high_score: float = param(
-        0.45, 'Detections from this score on choose their tracks first.',
-        minimum=0.0, maximum=1.0)
-    low_score: float = param(
-        0.2, 'Detections from this score on may continue a confirmed track; lower ones are '
-        'ignored.', minimum=0.0, maximum=1.0)
-    new_score: float = param(
-        0.5, 'Detections from this score on may begin a track.', minimum=0.0, maximum=1.0)
-    min_overlap: float = param(
-        0.1, 'Least intersection over union of a predicted box with a sure detection.',
-        minimum=0.0, maximum=1.0)
-    min_overlap_low: float = param(
-        0.4, 'Least intersection over union of a predicted box with an unsure detection.',
-        minimum=0.0, maximum=1.0)
-    gate_probability: float = param(
-        0.999, 'Share of true pairs that the gate on the Mahalanobis distance lets through.',
-        minimum=0.5, maximum=0.999999)
-    confirm_s: float = param(
-        0.2, 'A person is confirmed when detected again this long after the first detection.',
-        unit='s', minimum=0.0, maximum=10.0)
-    forget_new_s: float = param(
-        0.2, 'An unconfirmed track is dropped when unseen for longer.', unit='s',
-        minimum=0.0, maximum=10.0)
-    forget_s: float = param(
-        2.0, 'A confirmed track is predicted for this long without a detection, then dropped.',
-        unit='s', minimum=0.0, maximum=60.0)
-    speed: float = param(
-        0.7, 'Standard deviation of the speed of a person in the picture, in heights of its box '
-        'in one second: 0.7 is 1.2 m/s.', unit='1/s', minimum=0.01, maximum=100.0)
-    speed_memory_s: float = param(
-        5.0, 'Time after which a speed is forgotten: short for people who turn and stop.',
-        unit='s', minimum=0.01, maximum=100.0)
-    growth: float = param(
-        0.3, 'Standard deviation of the relative growth of a box in one second: the speed of '
-        'approach divided by the distance.', unit='1/s', minimum=0.01, maximum=100.0)
-    growth_memory_s: float = param(
-        0.5, 'Time after which a rate of growth is forgotten.', unit='s',
-        minimum=0.01, maximum=100.0)
-    centre_noise: float = param(
-        0.05, 'Standard deviation of the centre of a box with a high score, in its heights.',
-        minimum=0.001, maximum=1.0)
-    width_noise: float = param(
-        0.15, 'Relative standard deviation of the width of such a box: arms and legs swing.',
-        minimum=0.001, maximum=1.0)
-    height_noise: float = param(
-        0.06, 'Relative standard deviation of the height of such a box.',
-        minimum=0.001, maximum=1.0)
-    look_weight: float = param(
-        2.0, 'How much differing colours count against a pair: two boxes without common colours '
-        'cost as much as this many boxes without common area. 0 tracks by position only.',
-        minimum=0.0, maximum=100.0)
-    max_cost: float = param(
-        2.0, 'What it costs to leave a track without a sure detection, in the units of '
-        'look_weight: a track keeps its good detection rather than passing it on to help a '
-        'neighbour to any.', minimum=0.1, maximum=1000.0)
-    look_memory_s: float = param(
-        1.5, 'Time in which the remembered colours of a person follow what is seen.', unit='s',
-        minimum=0.01, maximum=100.0)
-    max_look_distance: float = param(
-        0.35, 'A lost person is recognised again only when its colours differ by no more; '
-        '0 is the same, 1 has nothing in common.', minimum=0.0, maximum=1.0)
-    ego_motion: bool = param(
-        True, 'Estimate the movement of the camera from the picture where it is not given; '
-        'switch it off for a camera that does not move.')
 
 
 class Tracker:
@@ -146,11 +73,8 @@ class Tracker:
         """
         self._config = config
         self._ids = ids
-        self._model = kalman.MotionModel(
-            speed=config.speed, speed_memory_s=config.speed_memory_s, growth=config.growth,
-            growth_memory_s=config.growth_memory_s, centre_noise=config.centre_noise,
-            width_noise=config.width_noise, height_noise=config.height_noise)
-        self._gate = float(chdtri(4, 1 - config.gate_probability))
+        self._model = config.model
+        self._matcher = Matcher(config)
         self._begin()
         self.resets = 0
 
@@ -209,7 +133,8 @@ class Tracker:
         looks_nd = self._looks(detections, image_hw3)
         measured_n4 = kalman.measurements_from_boxes(detections.boxes_n4)
         pairs = overlapping_pairs(people.states.boxes_t4, detections.boxes_n4)
-        rows, columns = self._matched(people, detections, looks_nd, measured_n4, pairs)
+        rows, columns = self._matcher.match(people, detections.scores_n, looks_nd, measured_n4,
+                                            pairs)
         track_n = np.full(len(detections), -1, np.int64)
         track_n[columns] = rows
         crowd_n, shared_n = crowds(pairs, people.confirmed_t, track_n)
@@ -244,50 +169,6 @@ class Tracker:
         if image_hw3 is None or self._config.look_weight == 0:
             return np.zeros((len(detections), LOOK_SIZE), np.float32)
         return looks_from_boxes(image_hw3, detections.boxes_n4)
-
-    def _matched(self, people: People, detections: Detections, looks_nd: Float32Array,
-                 measured_n4: Float64Array, pairs: Pairs) -> tuple[Int64Array, Int64Array]:
-        """Pair tracks with detections; give rows of tracks and of detections."""
-        config, scores_n = self._config, detections.scores_n
-        pairs = pairs[(scores_n[pairs.columns_p] >= config.low_score)
-                      & (pairs.overlap_p >= min(config.min_overlap, config.min_overlap_low))]
-        pairs = pairs[kalman.squared_distances(
-            people.states, measured_n4, pairs.rows_p, pairs.columns_p, self._model) <= self._gate]
-        differ_p, _ = look_distances(people.looks_td, looks_nd, pairs.rows_p, pairs.columns_p)
-        cost_p = 1 - pairs.overlap_p + config.look_weight * differ_p
-        sure_p = scores_n[pairs.columns_p] >= config.high_score
-        first = np.flatnonzero(sure_p & (pairs.overlap_p >= config.min_overlap))
-        first = first[assigned_pairs(pairs.rows_p[first], pairs.columns_p[first], cost_p[first],
-                                     config.max_cost)]
-        left_t = people.confirmed_t.copy()
-        left_t[pairs.rows_p[first]] = False
-        more = np.flatnonzero(~sure_p & (pairs.overlap_p >= config.min_overlap_low)
-                              & left_t[pairs.rows_p])
-        more = more[assigned_pairs(pairs.rows_p[more], pairs.columns_p[more], cost_p[more])]
-        left_t[pairs.rows_p[more]] = False
-        rows = np.concatenate([pairs.rows_p[first], pairs.rows_p[more]])
-        columns = np.concatenate([pairs.columns_p[first], pairs.columns_p[more]])
-        free_n = scores_n >= config.new_score
-        free_n[columns] = False
-        again_rows, again_columns = self._recognised(
-            people, looks_nd, measured_n4, np.flatnonzero(left_t), np.flatnonzero(free_n))
-        return np.concatenate([rows, again_rows]), np.concatenate([columns, again_columns])
-
-    def _recognised(self, people: People, looks_nd: Float32Array, measured_n4: Float64Array,
-                    lost: Int64Array, free: Int64Array) -> tuple[Int64Array, Int64Array]:
-        """Pair lost people with detections that nobody took and that look like them."""
-        if not len(lost) or not len(free):
-            return lost[:0], free[:0]
-        rows_p, columns_p = np.repeat(lost, len(free)), np.tile(free, len(lost))
-        distance_p = kalman.squared_distances(people.states, measured_n4, rows_p, columns_p,
-                                              self._model)
-        near_p = distance_p <= self._gate
-        rows_p, columns_p, distance_p = rows_p[near_p], columns_p[near_p], distance_p[near_p]
-        differ_p, known_p = look_distances(people.looks_td, looks_nd, rows_p, columns_p)
-        alike = np.flatnonzero(known_p & (differ_p <= self._config.max_look_distance))
-        chosen = alike[assigned_pairs(rows_p[alike], columns_p[alike],
-                                      distance_p[alike] / self._gate)]
-        return rows_p[chosen], columns_p[chosen]
 
     def _updated(self, people: People, detections: Detections, rows: Int64Array,
                  columns: Int64Array, measured_n4: Float64Array, crowd_m: Float64Array,

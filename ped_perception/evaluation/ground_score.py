@@ -32,7 +32,8 @@ from ped_perception.core.camera import CameraModel
 from ped_perception.core.follow import Mounting
 from ped_perception.core.ground import ground_positions
 from ped_perception.core.ground_ranges import GroundConfig
-from ped_perception.core.tracker import Tracker, TrackerConfig
+from ped_perception.core.tracker import Tracker
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Float64Array
 from ped_perception.evaluation.mot import Labels
 

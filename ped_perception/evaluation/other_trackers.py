@@ -29,7 +29,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 from ped_perception.core.errors import import_extra
-from ped_perception.core.tracker import TrackerConfig
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Float64Array, Int64Array
 
 

@@ -39,7 +39,7 @@ from ped_perception.core.perception import PerceptionConfig
 from ped_perception.core.pipeline import DetectorConfig
 from ped_perception.core.recovery import RecoveryConfig
 from ped_perception.core.stamps import AgeConfig
-from ped_perception.core.tracker import TrackerConfig
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.views import region_from_numbers, specs_from_texts
 from ped_perception.ros.config import CameraConfig, NodeConfig
 from ped_perception.ros.ground_output import GroundOutputConfig

@@ -23,7 +23,7 @@ from ped_perception.core.ground_filter import GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.ground_types import GroundReason
-from ped_perception.core.tracker import TrackerConfig
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Frame
 
 HW = (720, 1280)

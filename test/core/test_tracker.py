@@ -26,7 +26,8 @@ import numpy as np
 from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
 from ped_perception.core.association import assigned, assigned_pairs, overlaps_from_boxes
 from ped_perception.core.config import config_from_mapping, specs_of
-from ped_perception.core.tracker import Tracker, TrackerConfig
+from ped_perception.core.tracker import Tracker
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -216,6 +217,7 @@ def painted(*people):
 
 
 RED, BLUE, GREEN = (20, 20, 220), (220, 20, 20), (20, 220, 20)
+WHITE = (220, 220, 220)
 
 
 @pytest.mark.parametrize(('colour', 'same', 'why'), [
@@ -276,6 +278,46 @@ def test_colours_are_not_learned_from_a_box_that_a_hidden_person_may_be_in():
                            painted((110, RED), (152, BLUE)))
     assert tracks.ids_t.tolist() == [1, 2]
     assert tracks.detections_t.tolist() == [0, 1]
+
+
+def test_a_person_does_not_become_another_who_looks_different():
+    """Who goes behind a sign is not the one who steps out of there."""
+    follower = tracker(ego_motion=False)
+    for time_s in every(0.1, 10):
+        follower.step(detections(time_s, person(100), person(136, score=0.8)),
+                      painted((100, RED), (136, BLUE)))
+    # Somebody in green steps out between them, some red behind his feet.
+    image = painted((112, GREEN))
+    image[225:, :125] = RED
+    tracks = follower.step(detections(1.0, person(112)), image)
+    assert tracks.ids_t.tolist() == [1, 2, 3]
+    assert tracks.predicted_t.tolist() == [True, True, False]
+
+
+def test_a_change_of_light_loses_nobody_who_stands_alone():
+    """A tunnel, or the exposure of the camera: everybody has other colours at once."""
+    follower = tracker(ego_motion=False)
+    for time_s in every(0.1, 10):
+        follower.step(detections(time_s, person(100), person(300, score=0.8)),
+                      painted((100, RED), (300, BLUE)))
+    tracks = follower.step(detections(1.0, person(102), person(302, score=0.8)),
+                           painted((102, (60, 60, 60)), (302, (200, 200, 200))))
+    assert tracks.ids_t.tolist() == [1, 2]
+    assert not tracks.predicted_t.any()
+
+
+@pytest.mark.parametrize(('seen', 'same', 'why'), [
+    ((RED,) * 9 + (GREEN,) * 6, True, 'half a second behind a green sign is not a second person'),
+    ((RED,) * 3 + (GREEN, BLUE, WHITE) * 4, False, 'of four looks the oldest is forgotten'),
+])
+def test_several_looks_of_a_person_are_remembered(seen, same, why):
+    follower = tracker(ego_motion=False)
+    for number, colour in enumerate(seen):
+        follower.step(detections(number / 10, person(100)), painted((100, colour)))
+    last_s = len(seen) / 10
+    follower.step(detections(last_s), painted())
+    tracks = follower.step(detections(last_s + 1, person(145)), painted((145, RED)))
+    assert (tracks.ids_t[tracks.detections_t >= 0].tolist() == [1]) is same
 
 
 def test_a_box_in_a_crowd_moves_its_track_less():

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from ped_perception.core.follow import Mounting
 from ped_perception.core.ground_ranges import GroundConfig
-from ped_perception.core.tracker import TrackerConfig
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections
 from ped_perception.evaluation.ground_score import (
     depths_of,

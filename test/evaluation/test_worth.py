@@ -19,7 +19,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from ped_perception.core.tracker import Tracker, TrackerConfig
+from ped_perception.core.tracker import Tracker
+from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections
 from ped_perception.evaluation.worth import (
     chosen,
