@@ -19,6 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from types import TracebackType
 
+from ped_perception.core.native import bgr_from_pixels, Pixels
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates, Uint8Array, View
 from ped_perception.core.views import write_view
@@ -47,9 +48,14 @@ class CpuBackend(ABC):
         """The batch buffer, uint8[max_batch, h, w, 3] BGR, writable."""
         return self._batch_nhw3
 
-    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
+    @property
+    def native_layouts(self) -> frozenset[str]:
+        """None: OpenCV scales BGR; see ``core.pipeline.Backend``."""
+        return frozenset()
+
+    def fill(self, slot: int, pixels: Pixels, view: View) -> None:
         """Write a view of a picture into a slot; see ``core.pipeline.Backend``."""
-        write_view(image_hw3, view, self._batch_nhw3[slot])
+        write_view(bgr_from_pixels(pixels), view, self._batch_nhw3[slot])
 
     @abstractmethod
     def infer(self, count: int) -> Candidates:

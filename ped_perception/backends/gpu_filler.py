@@ -28,6 +28,7 @@ from ped_perception.backends.gpu_letterbox import (
     launch_grid,
 )
 from ped_perception.backends.held import Held
+from ped_perception.core.native import NativePixels, Pixels
 from ped_perception.core.types import Uint8Array, View
 
 
@@ -35,55 +36,79 @@ class GpuFiller:
     """
     Queues the letterbox of the GPU; used in the thread of the CUDA context.
 
-    Its buffers grow with the largest picture seen; after that nothing is allocated.
+    Its buffers grow with the largest picture seen; after that nothing is allocated. A picture in
+    the layout of the camera crosses the bus once, however many slots look at it.
+
+    Attributes:
+        native_layouts: that are taken as they are.
     """
+
+    native_layouts: frozenset[str] = frozenset(KERNELS) - {'bgr8'}
 
     def __init__(self, drv: Any, held: Held, capability: str, *, allow_build: bool) -> None:
         """
-        Load the kernel.
+        Load the kernels.
 
         Args:
             drv: the module pycuda.driver.
             held: takes what is allocated here; has 'stream' and the event 'uploaded'.
             capability: of the GPU, as 'sm_87'.
-            allow_build: the kernel may be compiled if it is not there.
+            allow_build: the kernels may be compiled if they are not there.
 
         Raises:
-            BackendError: it is not there and may not or cannot be compiled.
+            BackendError: they are not there and may not or cannot be compiled.
         """
         self._drv, self._held = drv, held
         path = ensure_kernels(capability, allow_build=allow_build)
         module = held.take('module', drv.module_from_file(str(path)))
-        kernel = module.get_function(KERNELS['bgr8'])
-        kernel.prepare(ARGUMENTS)
-        held.take('kernel', kernel)
+        for layout, name in KERNELS.items():
+            kernel = module.get_function(name)
+            kernel.prepare(ARGUMENTS)
+            held.take(f'kernel {layout}', kernel)
+        self._uploaded: NativePixels | None = None
 
-    def fill(self, pixels: int, network_hw: tuple[int, int], image_hw3: Uint8Array,
-             view: View) -> None:
+    def fill(self, slot: int, network_hw: tuple[int, int], pixels: Pixels, view: View) -> None:
         """
-        Upload the crop and queue the kernel; the stream keeps it before the inference.
+        Upload what is not there yet and queue the kernel; the stream keeps the order.
 
         Args:
-            pixels: address of the slot on the GPU.
+            slot: its address on the GPU.
             network_hw: height and width of the slot.
-            image_hw3: uint8[H, W, 3] BGR; read only until this returns.
+            pixels: uint8[H, W, 3] BGR, of which the crop is uploaded, or in a native layout, which
+                is uploaded whole; read only until this returns.
             view: where the slot looks.
         """
-        x1, y1, x2, y2 = view.crop_xyxy
-        crop = image_hw3[y1:y2, x1:x2]
+        if isinstance(pixels, NativePixels):
+            if pixels is not self._uploaded:
+                self._upload(pixels.rows_rs)
+                self._uploaded = pixels
+            layout, pitch, height = pixels.layout, pixels.rows_rs.shape[1], pixels.size_hw[0]
+            crop_xyxy = view.crop_xyxy
+        else:
+            x1, y1, x2, y2 = view.crop_xyxy
+            self._upload(pixels[y1:y2, x1:x2])
+            layout, pitch, height = 'bgr8', 3 * (x2 - x1), y2 - y1
+            crop_xyxy = (0, 0, x2 - x1, y2 - y1)
+        self._held[f'kernel {layout}'].prepared_async_call(
+            launch_grid(network_hw), BLOCK, self._held['stream'], *launch_arguments(
+                int(self._held['picture']), pitch, height, crop_xyxy, slot, network_hw, view))
+
+    def forget(self) -> None:
+        """Let go of the picture uploaded last; it is uploaded anew if it comes again."""
+        self._uploaded = None
+
+    def _upload(self, data: Uint8Array) -> None:
+        """Queue the copy of some rows to the GPU, without gaps between them."""
+        self.forget()
         # The copy queued last still reads the staging buffer.
         self._held['uploaded'].synchronize()
-        if 'staging' not in self._held or self._held['staging'].nbytes < crop.nbytes:
-            self._grow(crop.nbytes)
-        staging = self._held['staging'][:crop.nbytes]
-        np.copyto(staging.reshape(crop.shape), crop)
-        picture, stream = int(self._held['picture']), self._held['stream']
-        self._drv.memcpy_htod_async(picture, staging, stream)
+        if 'staging' not in self._held or self._held['staging'].nbytes < data.nbytes:
+            self._grow(data.nbytes)
+        staging = self._held['staging'][:data.nbytes]
+        np.copyto(staging.reshape(data.shape), data)
+        stream = self._held['stream']
+        self._drv.memcpy_htod_async(int(self._held['picture']), staging, stream)
         self._held['uploaded'].record(stream)
-        self._held['kernel'].prepared_async_call(
-            launch_grid(network_hw), BLOCK, stream, *launch_arguments(
-                picture, 3 * (x2 - x1), y2 - y1, (0, 0, x2 - x1, y2 - y1), pixels, network_hw,
-                view))
 
     def _grow(self, size: int) -> None:
         """Make room for a larger picture, after all that reads the old room is done."""

@@ -37,8 +37,8 @@ from ped_perception.engine.files import user_folder, write_whole
 
 SOURCE = Path(__file__).with_name('letterbox.cu')
 
-# Encoding, as ROS names it → kernel.
-KERNELS = {'bgr8': 'letterbox_bgr8', 'nv12': 'letterbox_nv12', 'yuyv': 'letterbox_yuyv'}
+# Layout of the picture, bgr8 or one of core.native, → kernel.
+KERNELS = {layout: f'letterbox_{layout}' for layout in ('bgr8', 'nv12', 'yuyv', 'uyvy')}
 # Of every kernel, as the module struct has it; the order is that of launch_arguments().
 ARGUMENTS = 'PiiiiiiPiiiiiii'
 BLOCK = (32, 8, 1)

@@ -94,15 +94,16 @@ struct Nv12Picture {
   }
 };
 
-// Y U Y V for two pixels.
-struct YuyvPicture {
+// Four bytes for two pixels: Y U Y V with the luma at 0, U Y V Y with the luma at 1.
+template <int LUMA_AT>
+struct PackedPicture {
   const uint8 *data;
   int pitch;
 
   __host__ __device__ Bgr at(int x, int y) const {
     const uint8 *row = data + (long long)y * pitch;
-    const uint8 *four = row + 2 * (x & ~1);
-    return bgr_from_yuv(row[2 * x], four[1], four[3]);
+    const uint8 *chroma = row + 2 * (x & ~1) + 1 - LUMA_AT;
+    return bgr_from_yuv(row[2 * x + LUMA_AT], chroma[0], chroma[2]);
   }
 };
 
@@ -151,4 +152,5 @@ __host__ __device__ void write_pixel(const Picture &picture, const Crop &crop, c
 
 KERNEL(letterbox_bgr8, (BgrPicture{data, pitch}))
 KERNEL(letterbox_nv12, (Nv12Picture{data, pitch, height}))
-KERNEL(letterbox_yuyv, (YuyvPicture{data, pitch}))
+KERNEL(letterbox_yuyv, (PackedPicture<0>{data, pitch}))
+KERNEL(letterbox_uyvy, (PackedPicture<1>{data, pitch}))

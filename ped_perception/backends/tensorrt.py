@@ -42,6 +42,7 @@ from ped_perception.backends.graph_io import (
 from ped_perception.backends.held import Held
 from ped_perception.backends.plan_io import admitted_plan, io_of_engine
 from ped_perception.core.errors import BackendError, EngineMismatchError, import_extra
+from ped_perception.core.native import bgr_from_pixels, Pixels
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates, Uint8Array, View
 from ped_perception.core.views import write_view
@@ -177,17 +178,22 @@ class TensorRtBackend:
         batch: Uint8Array = self._held[f'{INPUT} host'][:self._info.max_batch]
         return batch
 
-    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
+    @property
+    def native_layouts(self) -> frozenset[str]:
+        """Those that the kernels of the letterbox read; see ``core.pipeline.Backend``."""
+        return frozenset() if self._filler is None else self._filler.native_layouts
+
+    def fill(self, slot: int, pixels: Pixels, view: View) -> None:
         """Write a view of a picture into a slot; see ``core.pipeline.Backend``."""
         self._check_open()
         check_count(slot + 1, self._info.max_batch)
         if self._filler is None:
-            write_view(image_hw3, view, self.batch_nhw3[slot])
+            write_view(bgr_from_pixels(pixels), view, self.batch_nhw3[slot])
             return
         network_hw = self._shape.network_hw
-        pixels = int(self._held[INPUT]) + slot * 3 * network_hw[0] * network_hw[1]
+        address = int(self._held[INPUT]) + slot * 3 * network_hw[0] * network_hw[1]
         with self._reporting(f'The letterbox failed on slot {slot}'):
-            self._filler.fill(pixels, network_hw, image_hw3, view)
+            self._filler.fill(address, network_hw, pixels, view)
         self._on_gpu.add(slot)
 
     def infer(self, count: int) -> Candidates:
@@ -209,7 +215,7 @@ class TensorRtBackend:
         for first, last in _runs_without(self._on_gpu, count):
             self._drv.memcpy_htod_async(images + first * slot_bytes, batch[first:last], stream)
         # A slot filled on the GPU counts for one inference, as the caller fills it for each.
-        self._on_gpu.clear()
+        self._forget_filled()
         if not execution.set_input_shape(INPUT, (count, *batch.shape[1:])):
             raise self._refusal('it does not take the shape')
         if not execution.execute_async_v3(stream.handle):
@@ -219,6 +225,11 @@ class TensorRtBackend:
                                         int(self._held[name]), stream)
         self._held['done'].record(stream)
         self._held['done'].synchronize()
+
+    def _forget_filled(self) -> None:
+        self._on_gpu.clear()
+        if self._filler is not None:
+            self._filler.forget()
 
     # --- failing and closing -----------------------------------------------------------------
 
@@ -248,7 +259,7 @@ class TensorRtBackend:
         except (self._drv.Error, _RefusedError) as error:
             # Whoever keeps the error must not keep, through its frames, what close() is to free.
             traceback.clear_frames(error.__traceback__)
-            self._on_gpu.clear()
+            self._forget_filled()
             advice = 'The batch is lost, the backend stays usable.'
             try:
                 self._held['stream'].synchronize()

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from ped_perception.core.native import NativePixels, Pixels
 from ped_perception.core.types import (
     BoolArray,
     Float32Array,
@@ -64,12 +65,12 @@ _POINTS = len(_ROWS) * len(_COLUMNS) // _HALVES
 _ROOTS = np.sqrt(np.arange(_POINTS + 1) / (_POINTS * _HALVES)).astype(np.float32)
 
 
-def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Array:
+def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Float32Array:
     """
     Describe the colours of the people in a picture.
 
     Args:
-        image_hw3: uint8[H, W, 3] BGR.
+        pixels: uint8[H, W, 3] BGR, or in a native layout.
         boxes_n4: ``x1 y1 x2 y2`` in pixels of the picture.
 
     Returns:
@@ -79,17 +80,21 @@ def looks_from_boxes(image_hw3: Uint8Array, boxes_n4: Float32Array) -> Float32Ar
     count = len(boxes_n4)
     if not count:
         return np.zeros((0, LOOK_SIZE), np.float32)
-    height, width = image_hw3.shape[:2]
+    height, width = pixels.shape[:2]
     sides_n2 = boxes_n4[:, 2:] - boxes_n4[:, :2]
     x_nc = boxes_n4[:, 0, None] + sides_n2[:, 0, None] * _COLUMNS
     y_nr = boxes_n4[:, 1, None] + sides_n2[:, 1, None] * _ROWS
     x_nc = np.minimum(np.maximum(x_nc, 0), width - 1).astype(np.int32)
     y_nr = np.minimum(np.maximum(y_nr, 0), height - 1).astype(np.int32)
-    # Two coordinates of 16 bits each, x in the lower half.
-    points_nrc = (y_nr << 16)[:, :, None] | x_nc[:, None, :]
-    points_nm2 = points_nrc.astype('<i4', copy=False).view('<i2').reshape(count, -1, 2)
-    # OpenCV gathers and packs in a fraction of the time of an index; one person in each row.
-    colour_nm3 = cv2.remap(image_hw3, points_nm2, np.empty(0), cv2.INTER_NEAREST)
+    if isinstance(pixels, NativePixels):
+        y_nrc, x_nrc = np.broadcast_arrays(y_nr[:, :, None], x_nc[:, None, :])
+        colour_nm3 = pixels.points(y_nrc.ravel(), x_nrc.ravel()).reshape(count, -1, 3)
+    else:
+        # Two coordinates of 16 bits each, x in the lower half.
+        points_nrc = (y_nr << 16)[:, :, None] | x_nc[:, None, :]
+        points_nm2 = points_nrc.astype('<i4', copy=False).view('<i2').reshape(count, -1, 2)
+        # OpenCV gathers in a fraction of the time of an index; one person in each row.
+        colour_nm3 = cv2.remap(pixels, points_nm2, np.empty(0), cv2.INTER_NEAREST)
     packed_nm = cv2.cvtColor(colour_nm3, cv2.COLOR_BGR2BGR555).view(np.uint16)
     bin_nm = _BIN_OF_COLOUR.take(packed_nm).reshape(count * _HALVES, _POINTS)
     # Number the histograms through, person by person, so that one count fills them all.

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from ped_perception.core.native import NativePixels, Pixels
 from ped_perception.core.types import Float32Array, Float64Array, Uint8Array
 
 _WIDTH = 240
@@ -48,50 +49,50 @@ class BackgroundMotion:
         self._boxes_n4: Float32Array = np.zeros((0, 4), np.float32)
         # The picture that was looked at ahead, and how the background moved since the last one
         # that was taken.
-        self._ahead: Uint8Array | None = None
+        self._ahead: Pixels | None = None
         self._moved_33: Float64Array | None = None
 
-    def look_ahead(self, image_hw3: Uint8Array, wanted: bool) -> None:
+    def look_ahead(self, pixels: Pixels, wanted: bool) -> None:
         """
         Look at a picture before it is taken; see :meth:`take`.
 
         Args:
-            image_hw3: uint8[H, W, 3] BGR.
+            pixels: uint8[H, W, 3] BGR, or in a native layout.
             wanted: whether anybody is there to be carried along; most of the work is else left.
         """
         moved_33 = None
         if wanted:
-            moved_33 = self.moved(image_hw3)
+            moved_33 = self.moved(pixels)
         else:
-            self.remember(image_hw3)
+            self.remember(pixels)
         if self._ahead is not None:
             # That picture was never taken: its movement counts all the same.
             moved_33 = (None if moved_33 is None or self._moved_33 is None
                         else moved_33 @ self._moved_33)
-        self._ahead, self._moved_33 = image_hw3, moved_33
+        self._ahead, self._moved_33 = pixels, moved_33
 
-    def take(self, image_hw3: Uint8Array, wanted: bool) -> Float64Array | None:
+    def take(self, pixels: Pixels, wanted: bool) -> Float64Array | None:
         """
         Tell how the background moved since the picture that was taken before.
 
         Args:
-            image_hw3: uint8[H, W, 3] BGR; the same array where it was looked at ahead.
+            pixels: BGR or in a native layout; the same object where it was looked at ahead.
             wanted: as for :meth:`look_ahead`.
 
         Returns:
             float64[3, 3] as of :meth:`moved`, None where it is not known or not wanted.
         """
-        if self._ahead is not image_hw3:
-            self.look_ahead(image_hw3, wanted)
+        if self._ahead is not pixels:
+            self.look_ahead(pixels, wanted)
         self._ahead = None
         return self._moved_33
 
-    def moved(self, image_hw3: Uint8Array) -> Float64Array | None:
+    def moved(self, pixels: Pixels) -> Float64Array | None:
         """
         Take in the next picture.
 
         Args:
-            image_hw3: uint8[H, W, 3] BGR.
+            pixels: uint8[H, W, 3] BGR, or in a native layout.
 
         Returns:
             float64[3, 3] homography (a similarity) from pixels of the picture before to pixels
@@ -99,7 +100,7 @@ class BackgroundMotion:
             show no common background: too dark, too little texture, or a cut.
         """
         before, before_hw, boxes_n4 = self._grey, self._source_hw, self._boxes_n4
-        now = self.remember(image_hw3)
+        now = self.remember(pixels)
         if before is None or before_hw != self._source_hw:
             return None
         zoom_xy = np.array(self._source_hw[::-1]) / np.array(now.shape[::-1])
@@ -107,20 +108,23 @@ class BackgroundMotion:
         found = _fitted(before, now, corners_k12)
         return None if found is None else _enlarged(found, zoom_xy)
 
-    def remember(self, image_hw3: Uint8Array) -> Uint8Array:
+    def remember(self, pixels: Pixels) -> Uint8Array:
         """
         Take in the next picture where nobody asks how the camera moved up to it.
 
         Args:
-            image_hw3: uint8[H, W, 3] BGR.
+            pixels: uint8[H, W, 3] BGR, or in a native layout.
 
         Returns:
             uint8[h, w], the small grey copy that is kept.
         """
-        source_hw = image_hw3.shape[0], image_hw3.shape[1]
+        source_hw = pixels.shape[0], pixels.shape[1]
         size_xy = (_WIDTH, max(round(_WIDTH * source_hw[0] / source_hw[1]), 1))
-        small_hw3 = cv2.resize(image_hw3, size_xy, interpolation=cv2.INTER_LINEAR)
-        grey: Uint8Array = np.asarray(cv2.cvtColor(small_hw3, cv2.COLOR_BGR2GRAY), np.uint8)
+        if isinstance(pixels, NativePixels):
+            grey: Uint8Array = pixels.small_grey(size_xy)
+        else:
+            small_hw3 = cv2.resize(pixels, size_xy, interpolation=cv2.INTER_LINEAR)
+            grey = np.asarray(cv2.cvtColor(small_hw3, cv2.COLOR_BGR2GRAY), np.uint8)
         self._grey, self._source_hw = grey, source_hw
         self._boxes_n4 = np.zeros((0, 4), np.float32)
         return grey

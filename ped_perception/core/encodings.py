@@ -15,6 +15,7 @@
 """Every form a camera's picture arrives in, to BGR: ``raw`` and ``compressed`` in one place."""
 
 from .compressed import bgr_from_compressed
-from .raw import bgr_from_raw, known_encodings, raw_from_bgr
+from .raw import bgr_from_raw, known_encodings, pixels_from_raw, raw_from_bgr
 
-__all__ = ['bgr_from_compressed', 'bgr_from_raw', 'known_encodings', 'raw_from_bgr']
+__all__ = ['bgr_from_compressed', 'bgr_from_raw', 'known_encodings', 'pixels_from_raw',
+           'raw_from_bgr']

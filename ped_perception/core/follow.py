@@ -115,7 +115,7 @@ class Follower:
         Optional. Frames of different cameras may be looked at in different threads, as long as
         nothing else is called meanwhile.
         """
-        self._tracker(frame.camera).look_ahead(frame.image_hw3)
+        self._tracker(frame.camera).look_ahead(frame.pixels)
 
     def step(self, frame: Frame, detections: Detections,
              mounting: Mounting | GroundReason = GroundReason.NO_CALIBRATION,
@@ -133,7 +133,7 @@ class Follower:
         tracker = self._tracker(camera)
         turned_33 = self._turned(frame, mounting, ego)
         self._stamps_ns[camera] = frame.stamp_ns
-        tracks = tracker.step(detections, frame.image_hw3, turned_33)
+        tracks = tracker.step(detections, frame.pixels, turned_33)
         positions = self._placed(tracks.confirmed(), mounting)
         self._everybody = self._filter.update(positions, ego)
         return Seen(detections, tracks, positions)

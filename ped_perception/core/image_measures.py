@@ -33,6 +33,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from ped_perception.core.native import NativePixels, Pixels
 from ped_perception.core.types import BoolArray, Float32Array, Int64Array, Uint8Array
 
 # The picture is sampled as if it were this wide: blur that scaling to the network removes anyway
@@ -95,17 +96,21 @@ def _rows_of(height: int, width: int) -> tuple[Int64Array, int]:
     return np.array(_DISTANCES if enough else _DISTANCES[:1])[:, None] * step + tops_n, step
 
 
-def sample_of(image_hw3: Uint8Array) -> Uint8Array:
+def sample_of(pixels: Pixels) -> Uint8Array:
     """
     Copy the pixels that are looked at, green only.
+
+    Args:
+        pixels: uint8[H, W, 3] BGR, or in a native layout.
 
     Returns:
         uint8[4, 16, W], the rows and those 1, 2 and 8 sampled pixels below each; [1, 16, W] of
         pictures too small to have them.
     """
-    rows_dn, step = _rows_of(image_hw3.shape[0], image_hw3.shape[1])
-    sample_dnw: Uint8Array = np.ascontiguousarray(image_hw3[:, ::step, 1][rows_dn])
-    return sample_dnw
+    rows_dn, step = _rows_of(pixels.shape[0], pixels.shape[1])
+    green_dnw = (pixels.rows(rows_dn.ravel())[:, ::step, 1].reshape(*rows_dn.shape, -1)
+                 if isinstance(pixels, NativePixels) else pixels[:, ::step, 1][rows_dn])
+    return np.ascontiguousarray(green_dnw)
 
 
 def measures_of(image_hw3: Uint8Array) -> ImageMeasures:

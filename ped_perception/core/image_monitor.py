@@ -137,7 +137,7 @@ class ImageMonitor:
             The problems that have persisted, in the order of the enumeration; empty for none.
         """
         self._take_time(frame.stamp_ns)
-        sample_dnw = sample_of(frame.image_hw3)
+        sample_dnw = sample_of(frame.pixels)
         self.measures = self._measured(sample_dnw)
         found = self._seen(self.measures)
         if self._is_frozen(sample_dnw[0], moving):

@@ -25,6 +25,7 @@ from typing import Protocol
 from ped_perception.core.config import param
 from ped_perception.core.detections import detections_from_candidates
 from ped_perception.core.errors import ConfigError
+from ped_perception.core.native import Pixels
 from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array, View
 from ped_perception.core.views import place_view, specs_from_texts, ViewSpec
 
@@ -69,14 +70,19 @@ class Backend(Protocol):
     def batch_nhw3(self) -> Uint8Array:
         """The batch buffer, uint8[max_batch, h, w, 3] BGR, writable."""
 
-    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
+    @property
+    def native_layouts(self) -> frozenset[str]:
+        """Layouts of ``core.native`` that are cropped and scaled without being decoded."""
+
+    def fill(self, slot: int, pixels: Pixels, view: View) -> None:
         """
         Crop, scale and pad a picture into one slot, on the CPU or where the network runs.
 
         Args:
             slot: of the batch.
-            image_hw3: uint8[H, W, 3] BGR, of the size the view was placed for; read only until
-                this returns.
+            pixels: uint8[H, W, 3] BGR, or in any native layout, which is decoded where
+                ``native_layouts`` lacks it; of the size the view was placed for. Read only
+                until this returns.
             view: where the slot looks.
 
         Raises:
@@ -186,6 +192,11 @@ class Pipeline:
         """What runs the network."""
         return self._backend.info
 
+    @property
+    def native_layouts(self) -> frozenset[str]:
+        """Layouts of ``core.native`` that need not be decoded for the backend."""
+        return self._backend.native_layouts
+
     def take_backend(self, backend: Backend) -> None:
         """Go on with another backend for the same network; the old one is not touched."""
         self._backend = backend
@@ -231,7 +242,7 @@ class Pipeline:
         for frame, of_frame in zip(frames, views, strict=True):
             slots.append(range(slot, slot + len(of_frame)))
             for view in of_frame:
-                self._backend.fill(slot, frame.image_hw3, view)
+                self._backend.fill(slot, frame.pixels, view)
                 slot += 1
         filled = time.perf_counter()
         candidates = self._backend.infer(slot)

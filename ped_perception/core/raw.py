@@ -28,7 +28,7 @@ One table holds what is known of each encoding. Names are those of ROS
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,9 +36,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from .bt601 import BGR_FROM_YUV, YUV_FROM_BGR
 from .demosaic import bgr_from_bayer
 from .errors import ImageError
-from .types import Float64Array, Uint8Array
+from .native import NATIVE_LAYOUTS, NativePixels, Pixels
+from .types import Uint8Array
 
 # rows: uint8[rows, step] of the message, height, width, is_bigendian -> uint8[H, W, 3] BGR
 Decode = Callable[[Uint8Array, int, int, bool], Uint8Array]
@@ -100,12 +102,22 @@ def bgr_from_raw(data: Any, *, encoding: str, height: int, width: int, step: int
     Raises:
         ImageError: of an unknown encoding, a size the encoding cannot have, or too few bytes.
     """
-    layout = _layout(encoding)
-    _check_size(encoding, layout, height, width)
-    flat = np.frombuffer(data, np.uint8) if memoryview(data).nbytes else np.empty(0, np.uint8)
-    rows = layout.rows(height)
-    stride = _stride(encoding, layout, height, width, step, flat.size)
-    return layout.decode(flat[:rows * stride].reshape(rows, stride), height, width, is_bigendian)
+    layout, rows_rs = _checked(data, encoding, height, width, step)
+    return layout.decode(rows_rs, height, width, is_bigendian)
+
+
+def pixels_from_raw(data: Any, *, encoding: str, height: int, width: int, step: int,
+                    is_bigendian: bool, native: Collection[str]) -> Pixels:
+    """
+    Give a raw image as it is where its layout is wanted, else decoded; see ``bgr_from_raw``.
+
+    Args:
+        native: layouts of ``NATIVE_LAYOUTS`` that are not to be decoded.
+    """
+    layout, rows_rs = _checked(data, encoding, height, width, step)
+    name = NATIVE_LAYOUTS.get(encoding, '')
+    return (NativePixels(name, rows_rs, (height, width)) if name in native
+            else layout.decode(rows_rs, height, width, is_bigendian))
 
 
 def raw_from_bgr(image_hw3: Uint8Array, encoding: str) -> tuple[Uint8Array, int]:
@@ -123,21 +135,26 @@ def raw_from_bgr(image_hw3: Uint8Array, encoding: str) -> tuple[Uint8Array, int]
     Raises:
         ImageError: of an unknown encoding or a size the encoding cannot have.
     """
-    layout = _layout(encoding)
-    _check_size(encoding, layout, *image_hw3.shape[:2])
-    rows = layout.encode(image_hw3)
+    rows = _layout(encoding, *image_hw3.shape[:2]).encode(image_hw3)
     return rows, rows.shape[1]
 
 
-def _layout(encoding: str) -> _Layout:
+def _checked(data: Any, encoding: str, height: int, width: int, step: int,
+             ) -> tuple[_Layout, Uint8Array]:
+    """Give the layout and uint8[rows, step] of a message that does not contradict itself."""
+    layout = _layout(encoding, height, width)
+    flat = np.frombuffer(data, np.uint8) if memoryview(data).nbytes else np.empty(0, np.uint8)
+    rows = layout.rows(height)
+    stride = _stride(encoding, layout, height, width, step, flat.size)
+    return layout, flat[:rows * stride].reshape(rows, stride)
+
+
+def _layout(encoding: str, height: int, width: int) -> _Layout:
     try:
-        return _LAYOUTS[encoding]
+        layout = _LAYOUTS[encoding]
     except KeyError:
         raise ImageError(f'the encoding {encoding!r} is unknown. Let the driver publish one of '
                          f'{" ".join(known_encodings())}') from None
-
-
-def _check_size(encoding: str, layout: _Layout, height: int, width: int) -> None:
     if height < 1 or width < 1:
         raise ImageError(f'an image of {width}x{height} pixels has no picture in it. '
                          'Check that the driver fills in width and height')
@@ -150,6 +167,7 @@ def _check_size(encoding: str, layout: _Layout, height: int, width: int) -> None
     if min(height, width) < layout.least:
         raise ImageError(f'{encoding} needs at least {layout.least}x{layout.least} pixels for '
                          f'its colours, not {width}x{height}. Set a larger size in the driver')
+    return layout
 
 
 def _stride(encoding: str, layout: _Layout, height: int, width: int, step: int, size: int) -> int:
@@ -188,8 +206,13 @@ def _decode_pixels(rows: Uint8Array, height: int, width: int, is_bigendian: bool
 
 def _decode_one_byte(rows: Uint8Array, height: int, width: int, is_bigendian: bool, *,
                      to_bgr: Convert) -> Uint8Array:
-    # Also for nv12 and nv21: their chroma rows lie below the picture, with the same stride.
+    # Also for nv21: its chroma rows lie below the picture, with the same stride.
     return to_bgr(rows[:, :width])
+
+
+def _decode_native(rows: Uint8Array, height: int, width: int, is_bigendian: bool, *,
+                   layout: str) -> Uint8Array:
+    return NativePixels(layout, rows, (height, width)).image_hw3
 
 
 def _decode_two_bytes(rows: Uint8Array, height: int, width: int, is_bigendian: bool, *,
@@ -213,28 +236,13 @@ def _decode_nv24(rows: Uint8Array, height: int, width: int, is_bigendian: bool) 
     yuv = np.empty((height, width, 3), np.uint8)
     yuv[:, :, 0] = rows[:height, :width]
     yuv[:, :, 1:] = _pixels(rows[height:].reshape(height, -1), width, 2)
-    return np.asarray(cv2.transform(yuv, _BGR_FROM_YUV), np.uint8)
-
-
-def _yuv_matrices() -> tuple[Float64Array, Float64Array]:
-    """Give BGR to YUV and back as [3, 4] affine matrices, ITU-R BT.601, limited range."""
-    red, blue = 0.299, 0.114
-    luma = np.array([blue, 1 - red - blue, red])
-    blueness = (np.array([1, 0, 0]) - luma) / (2 * (1 - blue))
-    redness = (np.array([0, 0, 1]) - luma) / (2 * (1 - red))
-    matrix = np.stack([luma * 219, blueness * 224, redness * 224]) / 255
-    offset = np.array([16, 128, 128])
-    inverse = np.linalg.inv(matrix)
-    return np.column_stack([matrix, offset]), np.column_stack([inverse, -inverse @ offset])
-
-
-_YUV_FROM_BGR, _BGR_FROM_YUV = _yuv_matrices()
+    return np.asarray(cv2.transform(yuv, BGR_FROM_YUV), np.uint8)
 
 
 def _yuv_planes(image_hw3: Uint8Array, divide_y: int, divide_x: int,
                 ) -> tuple[Uint8Array, Uint8Array]:
     """Give luma [H, W] and the averaged chroma [H / divide_y, W / divide_x, 2]."""
-    yuv = np.asarray(cv2.transform(image_hw3, _YUV_FROM_BGR), np.uint8)
+    yuv = np.asarray(cv2.transform(image_hw3, YUV_FROM_BGR), np.uint8)
     height, width = yuv.shape[:2]
     chroma = cv2.resize(np.ascontiguousarray(yuv[:, :, 1:]),
                         (width // divide_x, height // divide_y), interpolation=cv2.INTER_AREA)
@@ -267,14 +275,12 @@ def _encode_packed(image_hw3: Uint8Array, *, luma_at: int) -> Uint8Array:
 
 def _encode_two_planes(image_hw3: Uint8Array, *, divide: int, first: int = 0) -> Uint8Array:
     luma, chroma = _yuv_planes(image_hw3, divide, divide)
-    order = chroma[:, :, [first, 1 - first]]
-    return np.vstack([luma, order.reshape(-1, luma.shape[1])])
+    return np.vstack([luma, chroma[:, :, [first, 1 - first]].reshape(-1, luma.shape[1])])
 
 
 def _encode_i420(image_hw3: Uint8Array) -> Uint8Array:
     luma, chroma = _yuv_planes(image_hw3, 2, 2)
-    planes = np.moveaxis(chroma, 2, 0).reshape(-1, luma.shape[1])
-    return np.vstack([luma, planes])
+    return np.vstack([luma, np.moveaxis(chroma, 2, 0).reshape(-1, luma.shape[1])])
 
 
 def _encode_bayer(image_hw3: Uint8Array, *, pattern: str) -> Uint8Array:
@@ -290,14 +296,13 @@ def _pixel_layout(channels: int, to_bgr: int, from_bgr: int) -> _Layout:
                    partial(_encode_pixels, code=from_bgr))
 
 
-def _packed_layout(to_bgr: int, luma_at: int) -> _Layout:
-    return _Layout(2, partial(_decode_pixels, channels=2, code=to_bgr),
+def _packed_layout(layout: str, luma_at: int) -> _Layout:
+    return _Layout(2, partial(_decode_native, layout=layout),
                    partial(_encode_packed, luma_at=luma_at), multiple_hw=(1, 2))
 
 
-def _two_plane_layout(to_bgr: int, first: int) -> _Layout:
-    return _Layout(1, partial(_decode_one_byte, to_bgr=partial(_convert, code=to_bgr)),
-                   partial(_encode_two_planes, divide=2, first=first),
+def _two_plane_layout(decode: Decode, first: int) -> _Layout:
+    return _Layout(1, decode, partial(_encode_two_planes, divide=2, first=first),
                    half_planes=3, multiple_hw=(2, 2))
 
 
@@ -309,16 +314,16 @@ def _one_channel_layouts(to_bgr: Convert, encode: Encode, least: int) -> tuple[_
 
 
 def _layouts() -> dict[str, _Layout]:
-    uyvy = _packed_layout(cv2.COLOR_YUV2BGR_UYVY, luma_at=1)
-    yuyv = _packed_layout(cv2.COLOR_YUV2BGR_YUY2, luma_at=0)
+    uyvy, yuyv = _packed_layout('uyvy', luma_at=1), _packed_layout('yuyv', luma_at=0)
     layouts = {
         'bgr8': _Layout(3, _decode_bgr, _encode_bgr),
         'rgb8': _pixel_layout(3, cv2.COLOR_RGB2BGR, cv2.COLOR_BGR2RGB),
         'bgra8': _pixel_layout(4, cv2.COLOR_BGRA2BGR, cv2.COLOR_BGR2BGRA),
         'rgba8': _pixel_layout(4, cv2.COLOR_RGBA2BGR, cv2.COLOR_BGR2RGBA),
         'uyvy': uyvy, 'yuv422': uyvy, 'yuyv': yuyv, 'yuv422_yuy2': yuyv,
-        'nv12': _two_plane_layout(cv2.COLOR_YUV2BGR_NV12, first=0),
-        'nv21': _two_plane_layout(cv2.COLOR_YUV2BGR_NV21, first=1),
+        'nv12': _two_plane_layout(partial(_decode_native, layout='nv12'), first=0),
+        'nv21': _two_plane_layout(partial(_decode_one_byte, to_bgr=partial(
+            _convert, code=cv2.COLOR_YUV2BGR_NV21)), first=1),
         'nv24': _Layout(1, _decode_nv24, partial(_encode_two_planes, divide=1), half_planes=6),
         'i420': _Layout(1, _decode_i420, _encode_i420, half_planes=3, multiple_hw=(2, 2)),
     }

@@ -31,6 +31,7 @@ from ped_perception.core.association import overlapping_pairs
 from ped_perception.core.doubt import crowds, doubts
 from ped_perception.core.ego_motion import BackgroundMotion
 from ped_perception.core.matching import Matcher
+from ped_perception.core.native import Pixels
 from ped_perception.core.people import (
     newcomers,
     nobody,
@@ -47,7 +48,6 @@ from ped_perception.core.types import (
     Float64Array,
     Int64Array,
     Tracks,
-    Uint8Array,
 )
 
 
@@ -88,7 +88,7 @@ class Tracker:
         self._begin()
         self.resets += 1
 
-    def look_ahead(self, image_hw3: Uint8Array) -> None:
+    def look_ahead(self, pixels: Pixels) -> None:
         """
         Estimate the movement of the camera before the people of a picture are known.
 
@@ -97,12 +97,12 @@ class Tracker:
         each in any thread, before one thread steps.
 
         Args:
-            image_hw3: uint8[H, W, 3] BGR; the same array must be given to :meth:`step`.
+            pixels: BGR or in a native layout; the same object must be given to :meth:`step`.
         """
         if self._config.ego_motion:
-            self._background.look_ahead(image_hw3, wanted=len(self._people) > 0)
+            self._background.look_ahead(pixels, wanted=len(self._people) > 0)
 
-    def step(self, detections: Detections, image_hw3: Uint8Array | None = None,
+    def step(self, detections: Detections, pixels: Pixels | None = None,
              now_from_previous_33: Float64Array | None = None) -> Tracks:
         """
         Take in one picture.
@@ -112,7 +112,7 @@ class Tracker:
 
         Args:
             detections: of the picture, possibly none.
-            image_hw3: uint8[H, W, 3] BGR, the picture; without it people are told apart by
+            pixels: the picture, BGR or in a native layout; without it people are told apart by
                 position only and the camera is taken to stand still.
             now_from_previous_33: float64[3, 3] homography that moves the background of the
                 picture of the last step onto this one, where odometry knows it, see
@@ -124,13 +124,13 @@ class Tracker:
         Raises:
             ValueError: the picture is not of the size that the detections belong to.
         """
-        if image_hw3 is not None and image_hw3.shape[:2] != detections.source_hw:
-            raise ValueError(f'the picture is of size {image_hw3.shape[:2]} (height, width), but '
+        if pixels is not None and pixels.shape[:2] != detections.source_hw:
+            raise ValueError(f'the picture is of size {pixels.shape[:2]} (height, width), but '
                              f'the detections belong to one of {detections.source_hw}')
         if self._stamp_ns is not None and detections.stamp_ns < self._stamp_ns:
             self.reset()
-        people = self._carried(detections, image_hw3, now_from_previous_33)
-        looks_nd = self._looks(detections, image_hw3)
+        people = self._carried(detections, pixels, now_from_previous_33)
+        looks_nd = self._looks(detections, pixels)
         measured_n4 = kalman.measurements_from_boxes(detections.boxes_n4)
         pairs = overlapping_pairs(people.states.boxes_t4, detections.boxes_n4)
         rows, columns = self._matcher.match(people, detections.scores_n, looks_nd, measured_n4,
@@ -145,15 +145,15 @@ class Tracker:
         self._people = self._begun(people, detections, looks_nd, columns)
         return tracks_from_people(self._people, detections)
 
-    def _carried(self, detections: Detections, image_hw3: Uint8Array | None,
+    def _carried(self, detections: Detections, pixels: Pixels | None,
                  now_from_previous_33: Float64Array | None) -> People:
         """Carry everybody to the time and the view of the new picture."""
         stamp_ns = detections.stamp_ns
         dt_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * NS
         self._stamp_ns = stamp_ns
         homography = now_from_previous_33
-        if image_hw3 is not None and self._config.ego_motion:
-            moved_33 = self._background.take(image_hw3, wanted=len(self._people) > 0)
+        if pixels is not None and self._config.ego_motion:
+            moved_33 = self._background.take(pixels, wanted=len(self._people) > 0)
             self._background.hide(detections.boxes_n4)
             if homography is None:
                 homography = moved_33
@@ -165,10 +165,10 @@ class Tracker:
             states = kalman.warped(states, homography)
         return replace(people, states=kalman.predicted(states, dt_s, self._model))
 
-    def _looks(self, detections: Detections, image_hw3: Uint8Array | None) -> Float32Array:
-        if image_hw3 is None or self._config.look_weight == 0:
+    def _looks(self, detections: Detections, pixels: Pixels | None) -> Float32Array:
+        if pixels is None or self._config.look_weight == 0:
             return np.zeros((len(detections), LOOK_SIZE), np.float32)
-        return looks_from_boxes(image_hw3, detections.boxes_n4)
+        return looks_from_boxes(pixels, detections.boxes_n4)
 
     def _updated(self, people: People, detections: Detections, rows: Int64Array,
                  columns: Int64Array, measured_n4: Float64Array, crowd_m: Float64Array,

@@ -28,6 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .native import bgr_from_pixels, NativePixels, Pixels
+
 Uint8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
@@ -89,25 +91,32 @@ class Frame:
         camera: name of the camera, unique in the node.
         stamp_ns: time of capture, from the message header, ROS time in nanoseconds.
         frame_id: optical frame of the camera, from the message header.
-        image_hw3: uint8[H, W, 3] BGR; may be a strided view of a message's buffer.
+        pixels: uint8[H, W, 3] BGR, may be a strided view of a message's buffer; or as the camera
+            packs them, where the backend takes that.
     """
 
     camera: str
     stamp_ns: int
     frame_id: str
-    image_hw3: Uint8Array
+    pixels: Pixels
 
     def __post_init__(self) -> None:
         """Check the image and make it read-only."""
-        fix_field(self, 'image_hw3', np.uint8, None, None, 3)
-        if 0 in self.image_hw3.shape:
-            raise ValueError(f'image_hw3 of camera {self.camera!r} is empty: '
-                             f'{list(self.image_hw3.shape)}')
+        if not isinstance(self.pixels, NativePixels):
+            fix_field(self, 'pixels', np.uint8, None, None, 3)
+        if 0 in self.pixels.shape:
+            raise ValueError(f'The picture of camera {self.camera!r} is empty: '
+                             f'{list(self.pixels.shape)}')
+
+    @property
+    def image_hw3(self) -> Uint8Array:
+        """The picture as uint8[H, W, 3] BGR; decoded by the first who asks."""
+        return bgr_from_pixels(self.pixels)
 
     @property
     def source_hw(self) -> tuple[int, int]:
         """Height and width of the picture in pixels."""
-        return self.image_hw3.shape[0], self.image_hw3.shape[1]
+        return self.pixels.shape[0], self.pixels.shape[1]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from types import TracebackType
 from ped_perception.backends import BackendConfig, open_backend
 from ped_perception.core.detections import detections_from_candidates
 from ped_perception.core.errors import ConfigError, ImageError, SourceError
+from ped_perception.core.native import Pixels
 from ped_perception.core.perception import Perception, PerceptionConfig
 from ped_perception.core.pipeline import Backend, BackendInfo
 from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array, View
@@ -157,10 +158,15 @@ class ListeningBackend:
         """The batch buffer."""
         return self._backend.batch_nhw3
 
-    def fill(self, slot: int, image_hw3: Uint8Array, view: View) -> None:
+    @property
+    def native_layouts(self) -> frozenset[str]:
+        """What need not be decoded."""
+        return self._backend.native_layouts
+
+    def fill(self, slot: int, pixels: Pixels, view: View) -> None:
         """Crop, scale and pad a picture into one slot."""
         self._filled[slot] = view
-        self._backend.fill(slot, image_hw3, view)
+        self._backend.fill(slot, pixels, view)
 
     def infer(self, count: int) -> Candidates:
         """Run the network on the first ``count`` slots."""

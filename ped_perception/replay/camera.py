@@ -139,7 +139,7 @@ class ReplayedCamera:
             return None
         upright = source
         if self.turns:
-            upright = replace(source, image_hw3=upright_from_source(
+            upright = replace(source, pixels=upright_from_source(
                 source.image_hw3, self.turns))
         return Picture(source, upright)
 

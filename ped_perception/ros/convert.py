@@ -24,7 +24,7 @@ when it returns.
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 import functools
 from typing import Any
 
@@ -35,7 +35,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
-from ..core.encodings import bgr_from_compressed, bgr_from_raw, raw_from_bgr
+from ..core.encodings import bgr_from_compressed, pixels_from_raw, raw_from_bgr
 from ..core.errors import import_extra
 from ..core.types import Detections, Float64Array, Frame, Int64Array, Uint8Array
 from ..sources.frames import Calibration, CompressedPicture, RawPicture
@@ -61,20 +61,26 @@ def header_from_stamp(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=time_from_stamp_ns(stamp_ns), frame_id=frame_id)
 
 
-def frame_from_image(message: Image, camera: str) -> Frame:
+def frame_from_image(message: Image, camera: str, native: Collection[str] = ()) -> Frame:
     """
-    Decode a raw image.
+    Take in a raw image, decoded unless its layout is wanted as it is.
 
-    The picture of ``bgr8`` is a view of the message's data and keeps it alive.
+    The picture of ``bgr8`` or of a native layout is a view of the message's data and keeps it
+    alive.
+
+    Args:
+        message: as received.
+        camera: name to give.
+        native: layouts that are not to be decoded, see ``core.native``.
 
     Raises:
         ImageError: the image is malformed or of an unknown encoding.
     """
-    image_hw3 = bgr_from_raw(
+    pixels = pixels_from_raw(
         message.data, encoding=message.encoding, height=message.height, width=message.width,
-        step=message.step, is_bigendian=bool(message.is_bigendian))
+        step=message.step, is_bigendian=bool(message.is_bigendian), native=native)
     return Frame(camera, stamp_ns_from_time(message.header.stamp), message.header.frame_id,
-                 image_hw3)
+                 pixels)
 
 
 def frame_from_compressed_image(message: CompressedImage, camera: str) -> Frame:

@@ -188,7 +188,8 @@ class Lookout:
             return
         assert self._perception is not None
         decoding_s = time.perf_counter()
-        pictures = self._taker.decoded(fine, self._perception.follower.look_ahead)
+        pictures = self._taker.decoded(fine, self._perception.follower.look_ahead,
+                                       self._perception.pipeline.native_layouts)
         if not pictures:
             return
         decode_s = time.perf_counter() - decoding_s

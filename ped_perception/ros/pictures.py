@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import os
@@ -128,17 +128,19 @@ class PictureTaker:
         return fine, jumped
 
     def decoded(self, arrivals: Sequence[Arrival], look_ahead: Callable[[Frame], None],
-                ) -> list[Picture]:
+                native: Collection[str]) -> list[Picture]:
         """
         Decode pictures; those that cannot be are counted.
 
         Args:
             arrivals: at most one of each camera.
             look_ahead: called with each upright picture, in several threads.
+            native: layouts that are not to be decoded: the backend takes them as they are.
         """
         def decode(arrival: Arrival) -> Picture | None:
+            """Take in one picture, in a thread of the pool; None for one that is refused."""
             try:
-                return self._taken_in(arrival, look_ahead)
+                return self._taken_in(arrival, look_ahead, native)
             except ImageError as error:
                 problem = str(error)
             except Exception as error:  # noqa: BLE001 - one picture must not cost the node
@@ -154,12 +156,14 @@ class PictureTaker:
         """End the threads."""
         self._decoders.shutdown()
 
-    def _taken_in(self, arrival: Arrival, look_ahead: Callable[[Frame], None]) -> Picture:
+    def _taken_in(self, arrival: Arrival, look_ahead: Callable[[Frame], None],
+                  native: Collection[str]) -> Picture:
         """Decode a picture, see whether the camera sees and how it moved; in any thread."""
         camera = self._cameras[arrival.camera]
-        decode = (frame_from_compressed_image if isinstance(arrival.message, CompressedImage)
-                  else frame_from_image)
-        source = upright = decode(arrival.message, arrival.camera)
+        source = upright = (
+            frame_from_compressed_image(arrival.message, arrival.camera)
+            if isinstance(arrival.message, CompressedImage)
+            else frame_from_image(arrival.message, arrival.camera, native))
         if camera.config.rotation_deg:
             upright = Frame(source.camera, source.stamp_ns, source.frame_id, upright_from_source(
                 source.image_hw3, camera.config.rotation_deg // 90))

@@ -220,7 +220,7 @@ class SourceFrame:
             ImageError: the picture cannot be decoded.
         """
         return Frame(camera=self.camera if camera is None else camera, stamp_ns=self.stamp_ns,
-                     frame_id=self.frame_id, image_hw3=self.picture.bgr())
+                     frame_id=self.frame_id, pixels=self.picture.bgr())
 
 
 @dataclass(frozen=True)

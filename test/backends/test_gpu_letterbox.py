@@ -91,10 +91,11 @@ def test_bgr_is_within_a_grey_level_of_the_cpu(kernels, height, width, region, n
 
 @quick
 @given(st.integers(1, 75), st.integers(1, 75), regions, slots, st.integers(0, 15),
-       st.sampled_from(['nv12', 'yuyv']), st.integers(0, 2**32 - 1))
+       st.sampled_from(['nv12', 'yuyv', 'uyvy']), st.integers(0, 2**32 - 1))
 @example(1, 1, 'whole', (32, 64), 0, 'nv12', 0)
 @example(75, 53, '0.25,0.3,0.75,0.8', (96, 64), 5, 'nv12', 1)   # a crop that begins at odd pixels
 @example(75, 53, '0.25,0.3,0.75,0.8', (96, 64), 5, 'yuyv', 1)
+@example(75, 53, '0.25,0.3,0.75,0.8', (96, 64), 5, 'uyvy', 1)
 def test_yuv_is_within_a_grey_level_of_the_cpu(kernels, half_h, half_w, region, network_hw,
                                                padding, encoding, seed):
     height, width = 2 * half_h, 2 * half_w

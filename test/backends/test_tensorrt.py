@@ -27,7 +27,9 @@ from letterbox_on_cpu import compiler_problem, cpu_kernels
 import numpy as np
 from ped_perception.backends import plan_io
 from ped_perception.backends import tensorrt as backend_module
+from ped_perception.backends.gpu_letterbox import KERNELS
 from ped_perception.core.errors import BackendError, EngineMismatchError, MissingExtraError
+from ped_perception.core.native import NATIVE_LAYOUTS, NativePixels
 from ped_perception.core.views import place_view, ViewSpec
 import pytest
 from recorded_gpu import GPU, Machine, recorded_gpu, TINY_HW, write_double_plan
@@ -118,7 +120,7 @@ def test_a_plan_that_takes_no_small_batch_is_filled_up(machine):
 
 @pytest.mark.parametrize('preprocess', ['cpu', 'gpu'])
 def test_everything_is_freed_in_reverse_order_the_context_last(tmp_path, preprocess):
-    kernels = {'letterbox_bgr8': lambda grid, block, arguments: None}
+    kernels = dict.fromkeys(KERNELS.values(), lambda grid, block, arguments: None)
     with recorded_gpu(kernels) as (cuda, trt):
         machine = Machine(cuda, trt, tmp_path)
         backend = machine.load(preprocess=preprocess)
@@ -373,6 +375,52 @@ def test_the_same_candidates_with_either_letterbox(gpu_machine):
             backend.fill(2, image_hw3, view)
             found[preprocess] = backend.infer(3).scores_nk[2, 0]
     assert abs(found['cpu'] - found['gpu']) < 1
+
+
+def native_grey(layout, luma, height=30, width=44, padding=4):
+    """Give a grey picture in a layout of cameras, its padding of another grey."""
+    rows = np.full((height * 3 // 2, width + padding) if layout == 'nv12'
+                   else (height, 2 * width + padding), 128, np.uint8)
+    rows[:height, {'nv12': slice(0, width), 'yuyv': slice(0, 2 * width, 2),
+                   'uyvy': slice(1, 2 * width, 2)}[layout]] = luma
+    return NativePixels(layout, rows, (height, width))
+
+
+@pytest.mark.parametrize('layout', sorted(set(NATIVE_LAYOUTS.values())))
+def test_a_picture_in_the_cameras_layout_is_uploaded_once_and_not_decoded(gpu_machine, layout):
+    pictures = native_grey(layout, 81), native_grey(layout, 200, 60, 40)
+    views = [place_view(ViewSpec((0.0, 0.2, 1.0, 0.6)), pixels.size_hw, TINY_HW)
+             for pixels in pictures]
+    with gpu_machine.load(max_batch=4, preprocess='gpu') as backend:
+        assert layout in backend.native_layouts
+        for _ in range(2):      # anew for each inference: nothing of a picture is kept
+            gpu_machine.ledger.calls.clear()
+            for slot, index in enumerate((0, 0, 1)):
+                backend.fill(slot, pictures[index], views[index])
+            backend.fill(3, picture(90, 12, 20), place_view(ViewSpec(), (12, 20), TINY_HW))
+            assert gpu_machine.ledger.calls.count('memcpy_htod_async') == 3
+            found = scores(backend, 4)
+            assert found[0] == found[1] != found[2]
+            assert found[3] == 90
+    assert not any('image_hw3' in vars(pixels) for pixels in pictures), 'it was decoded'
+    with gpu_machine.load(preprocess='cpu') as backend:
+        assert not backend.native_layouts
+        for slot, (pixels, view) in enumerate(zip(pictures, views, strict=True)):
+            backend.fill(slot, pixels, view)
+        assert np.allclose(scores(backend, 2), [found[0], found[2]], atol=1)
+
+
+def test_a_picture_whose_upload_failed_is_uploaded_anew(gpu_machine):
+    pixels = native_grey('nv12', 200)
+    view = place_view(ViewSpec(), pixels.size_hw, TINY_HW)
+    with gpu_machine.load(preprocess='gpu') as backend:
+        backend.fill(0, pixels, view)
+        expected = scores(backend, 1)
+        gpu_machine.ledger.failures['memcpy_htod_async'] = LogicError('invalid argument')
+        with pytest.raises(BackendError, match='stays usable'):
+            backend.fill(0, pixels, view)
+        backend.fill(0, pixels, view)
+        assert scores(backend, 1) == expected
 
 
 def test_pictures_of_a_size_seen_before_allocate_nothing(gpu_machine):

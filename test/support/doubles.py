@@ -42,6 +42,8 @@ class BrightSpotBackend:
         self.failures = 0
         self.closed = False
 
+    native_layouts = frozenset()
+
     def fill(self, slot, image_hw3, view):
         """Write a view of a picture into a slot."""
         write_view(image_hw3, view, self.batch_nhw3[slot])

@@ -44,3 +44,4 @@ static Dim blockIdx, blockDim, threadIdx;
 ON_CPU(letterbox_bgr8)
 ON_CPU(letterbox_nv12)
 ON_CPU(letterbox_yuyv)
+ON_CPU(letterbox_uyvy)
