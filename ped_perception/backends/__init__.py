@@ -192,6 +192,7 @@ def _plan(config: BackendConfig, max_batch: int, watch: Watch) -> Path:
 def _golden_judge(model: str) -> Judge:
     """Give a judge of graphs that knows the pictures of the package."""
     def judge(reference: Path, candidate: Path, precision: str) -> Mapping[str, float | str]:
+        """Compare two graphs on the golden pictures, both on the CPU."""
         from ped_perception.engine.agreement import LabelledPicture
         from ped_perception.engine.gate import Gate
         from ped_perception.engine.golden import golden_pictures

@@ -137,6 +137,7 @@ def _look_at(source: str, topic: str, quiet: bool) -> tuple[bool, str, int | Non
 
 def _demo(settings: DemoSettings) -> int:
     def say(text: str) -> None:
+        """Tell the user, unless he wants quiet."""
         if not settings.quiet:
             print(text, flush=True)
 

@@ -161,6 +161,7 @@ class _Session:
         count = listener.status_count
 
         def accounted() -> bool:
+            """Tell whether every picture sent was looked at or counted as dropped."""
             received, processed, dropped = (
                 count_in(listener.status, f'frames_{what}')
                 for what in ('received', 'processed', 'dropped'))

@@ -156,6 +156,7 @@ def _run(options: argparse.Namespace) -> int:
 def _asked_for(options: argparse.Namespace) -> dict[str, Any]:
     """Give what the user asked for, with paths that hold from everywhere."""
     def whole(path: str | Path | None) -> str:
+        """Give a path whole; empty for none."""
         return str(Path(path).expanduser().resolve()) if path else ''
 
     labels = options.labels

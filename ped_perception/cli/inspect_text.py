@@ -74,6 +74,7 @@ def shown(inspection: Inspection, most: int | None) -> Sequence[Layer]:
     moved = sum(layer.weight_bytes + layer.activation_bytes for layer in inspection.layers)
 
     def weight(layer: Layer) -> float:
+        """Give what a layer costs, in work and in memory moved, as shares of the network."""
         return (layer.macs / (inspection.macs or 1)
                 + (layer.weight_bytes + layer.activation_bytes) / moved)
 

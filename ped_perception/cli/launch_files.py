@@ -60,11 +60,13 @@ def read_launch_file(path: Path) -> Element:
     stack = [top]
 
     def begin(tag: str, attributes: dict[str, str]) -> None:
+        """Add an element to the one that is open, and open it."""
         element = Element(tag, attributes, parser.CurrentLineNumber)
         stack[-1].children.append(element)
         stack.append(element)
 
     def refuse(*_: object) -> None:
+        """Refuse a document type: it could have the parser read other files."""
         raise ConfigError(f'The launch file {path} has a document type; leave it out.')
 
     parser.StartElementHandler = begin
@@ -96,6 +98,7 @@ def substituted(text: str, substitute: Substitute) -> str | None:
     known = True
 
     def replace(match: re.Match[str]) -> str:
+        """Give the value of one substitution; note where it is not known."""
         nonlocal known
         value = substitute(match['kind'], (match['rest'] or '').strip())
         known &= value is not None

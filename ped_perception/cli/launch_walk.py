@@ -81,6 +81,7 @@ class _Walk:
         self.declared: set[str] = set()
 
     def file(self, root: Element, scope: Scope) -> None:
+        """Walk through the elements of a launch file."""
         self._elements(root.children, scope)
 
     def _fault(self, text: str) -> None:
@@ -119,6 +120,7 @@ class _Walk:
 
     def _text(self, text: str, scope: Scope) -> str | None:
         def substitute(kind: str, rest: str) -> str | None:
+            """Give the value of a substitution, None for one that is not known."""
             if kind == 'var':
                 if rest not in self._own:
                     self._fault(f'the argument {rest} is used but not declared in this file'

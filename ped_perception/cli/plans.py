@@ -228,10 +228,12 @@ def _watch() -> Iterator[Watch]:
     with tqdm(total=100, unit='%', disable=None, leave=False,
               bar_format='{desc} |{bar}| {n:.0f} % [{elapsed}]') as bar:
         def progress(share: float, phase: str) -> None:
+            """Move the bar."""
             bar.set_description_str(phase, refresh=False)
             bar.update(max(0.0, 100 * share - bar.n))
 
         def waiting() -> None:
+            """Say that another process builds."""
             print('ped_engine: another process builds this plan; waiting for it', file=sys.stderr)
 
         yield Watch(progress, waiting)

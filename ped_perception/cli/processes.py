@@ -62,6 +62,7 @@ class Child:
         prctl = ctypes.CDLL(None).prctl
 
         def prepare() -> None:
+            """Have the child end with its parent, and end when it is asked to."""
             # Only the child itself can ask the kernel to be ended with its parent.
             prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             # A script that starts this one in the background has it ignore SIGINT, Ray has it

@@ -115,6 +115,7 @@ def _replay(options: argparse.Namespace) -> Summary:
         options.bag, values, all_cameras='cameras' not in values)
     with tqdm(unit=' pictures', disable=options.quiet, dynamic_ncols=True) as bar:
         def show(done: int, total: int | None) -> None:
+            """Move the bar."""
             bar.total = total
             bar.update(done - bar.n)
 
@@ -144,6 +145,7 @@ def _replay_folder(options: argparse.Namespace) -> int:
     values = _values(options)
 
     def digest(bag: Path) -> str:
+        """Give the digest of the settings that a bag is replayed with."""
         return digest_of(runner.settings_for_bag(
             bag, values, all_cameras='cameras' not in values))
 

@@ -88,13 +88,15 @@ def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Float32Array:
     y_nr = np.minimum(np.maximum(y_nr, 0), height - 1).astype(np.int32)
     if isinstance(pixels, NativePixels):
         y_nrc, x_nrc = np.broadcast_arrays(y_nr[:, :, None], x_nc[:, None, :])
-        colour_nm3 = pixels.points(y_nrc.ravel(), x_nrc.ravel()).reshape(count, -1, 3)
+        colour_m3 = pixels.points(y_nrc.ravel(), x_nrc.ravel())
+        colour_nm3: Uint8Array = colour_m3.reshape(count, -1, 3)
     else:
         # Two coordinates of 16 bits each, x in the lower half.
         points_nrc = (y_nr << 16)[:, :, None] | x_nc[:, None, :]
         points_nm2 = points_nrc.astype('<i4', copy=False).view('<i2').reshape(count, -1, 2)
         # OpenCV gathers in a fraction of the time of an index; one person in each row.
-        colour_nm3 = cv2.remap(pixels, points_nm2, np.empty(0), cv2.INTER_NEAREST)
+        colour_nm3 = np.asarray(
+            cv2.remap(pixels, points_nm2, np.empty(0), cv2.INTER_NEAREST), np.uint8)
     packed_nm = cv2.cvtColor(colour_nm3, cv2.COLOR_BGR2BGR555).view(np.uint16)
     bin_nm = _BIN_OF_COLOUR.take(packed_nm).reshape(count * _HALVES, _POINTS)
     # Number the histograms through, person by person, so that one count fills them all.

@@ -103,6 +103,7 @@ def _broadcasting(node: onnx.NodeProto, outputs: Wanted, arrays: Arrays,
             wants[index] = Demand(axis, demand.channels)
 
     def apply() -> None:
+        """Slice the constants."""
         for index, axis in constants:
             _slice_constant(node, arrays, index, axis, demand.channels)
 
@@ -131,6 +132,7 @@ def _concat(node: onnx.NodeProto, outputs: Wanted, arrays: Arrays,
         start += size
 
     def apply() -> None:
+        """Leave out the inputs of which nothing is wanted."""
         node.input[:] = [name for index, name in enumerate(node.input) if index not in dropped]
 
     return Step(wants, outputs, apply, frozenset(dropped))
@@ -153,6 +155,7 @@ def _split(node: onnx.NodeProto, outputs: Wanted, arrays: Arrays,
         start += count
 
     def apply() -> None:
+        """Write the sizes of the parts that are left."""
         node.input[:] = [node.input[0], f'{node.name}/kept_sizes']
         arrays[node.input[1]] = np.array(kept, np.int64)
         others = [item for item in node.attribute if item.name == 'axis']
@@ -182,6 +185,7 @@ def _reshape(node: onnx.NodeProto, outputs: Wanted, arrays: Arrays,
     target = [int(item) for item in arrays[node.input[1]]]
 
     def apply() -> None:
+        """Write the number of channels that are left into the target shape."""
         if target[demand.axis] > 0:
             target[demand.axis] = len(demand.channels)
         node.input[1] = f'{node.name}/kept_sizes'
@@ -241,7 +245,8 @@ def _slice(node: onnx.NodeProto, outputs: Wanted, arrays: Arrays,
     taken = range(size)[slice(int(starts[place]), int(ends[place]), step)]
     channels = tuple(taken[channel] for channel in demand.channels)
 
-    def apply() -> None:        # its input holds the wanted channels and no others
+    def apply() -> None:
+        """Take all of its input, which holds the wanted channels and no others."""
         starts[place], ends[place] = 0, len(channels)
         for index, array in ((1, starts), (2, ends), (4, steps)):
             if array is None:
@@ -293,6 +298,7 @@ def _producer(node: onnx.NodeProto, outputs: Wanted, arrays: Arrays,
         axis = 0 if node.op_type == 'Gemm' and attribute(node, 'transB', 0) else 1
 
     def apply() -> None:
+        """Slice the weights and the bias."""
         _slice_constant(node, arrays, 1, axis, demand.channels)
         if len(node.input) > 2:
             bias = arrays[node.input[2]]

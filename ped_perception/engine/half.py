@@ -149,6 +149,7 @@ def rounding_damage(graph: onnx.ModelProto, batch_nhw3: Uint8Array) -> dict[str,
     layers, session = half_layers(graph), _session(half_emulation(graph, switched=True))
 
     def scores(rounded: str) -> Float32Array:
+        """Give the scores with one layer rounded; none for an empty name."""
         switches = {f'{name}/switch': np.array(name == rounded) for name in layers}
         (scores_nk,) = session.run(['scores'], {'images': batch_nhw3, **switches})
         return np.asarray(scores_nk, np.float32)

@@ -190,9 +190,11 @@ def lay_out(chart: Chart) -> LaidOut:
     x_share, y_share = _share(x_low, x_high, chart.x_log), _share(y_low, y_high, chart.y_log)
 
     def x_px(x: float) -> float:
+        """Give the place of a value across the page."""
         return round(left + x_share(x) * (right - left), 1)
 
     def y_px(y: float) -> float:
+        """Give the place of a value down the page."""
         return round(bottom - y_share(y) * (bottom - top), 1)
 
     bars = []

@@ -87,6 +87,7 @@ def lay_out_lanes(block: Lanes) -> LaidOutLanes:
     right, bottom = WIDTH - _RIGHT, _TOP + _LANE * len(block.lanes)
 
     def x_px(x: float) -> float:
+        """Give the place of a value across the page."""
         return round(_LEFT + (x - low) / span * (right - _LEFT), 1)
 
     labels, spans, marks = [], [], []

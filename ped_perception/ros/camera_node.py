@@ -270,6 +270,7 @@ def main(args: list[str] | None = None) -> int:
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
+        """Ask the node to end."""
         # A terminal and a launcher both send one: the second must not break the first's work.
         stop.set()
 

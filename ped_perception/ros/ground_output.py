@@ -74,6 +74,7 @@ class GroundOutput:
         self._pictures: dict[str, Tracks] = {}
 
         def publisher(kind: Any, name: str) -> Any:
+            """Create a publisher of results."""
             return node.create_lifecycle_publisher(kind, f'~/{name}', results_qos())
 
         self._unplaced = publisher(Detection2DArray, 'unplaced')

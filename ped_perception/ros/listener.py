@@ -116,6 +116,7 @@ class DetectionListener:
             on_jpeg: called with the stamp in nanoseconds and the bytes of the file.
         """
         def on_message(message: CompressedImage) -> None:
+            """Hand the bytes of a JPEG on."""
             on_jpeg(stamp_ns_from_time(message.header.stamp), message.data.tobytes())
 
         self._node.create_subscription(

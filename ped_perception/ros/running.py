@@ -98,6 +98,7 @@ def _end_on_signals(ended: threading.Event) -> None:
     told: list[bool] = []
 
     def handle(*_: object) -> None:
+        """Note the first signal."""
         # A handler may interrupt itself, and an event that is being set cannot be set again.
         if not told:
             told.append(True)

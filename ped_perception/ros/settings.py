@@ -237,6 +237,7 @@ def settings_from_values(values: Mapping[str, object]) -> Settings:
             raise ConfigError(unknown_parameter(name, sorted(known)))
 
     def read(config_type: type, prefix: str) -> Any:
+        """Read the values of one configuration."""
         names = {prefix + spec.name: spec.name for spec in specs_of(config_type)}
         return config_from_mapping(
             config_type, {names[name]: value for name, value in values.items() if name in names},

@@ -194,6 +194,7 @@ class Worker:
         answer: Future[ResultT] = Future()
 
         def task() -> None:
+            """Call the function and keep what it gives or raises."""
             try:
                 answer.set_result(function())
             except Exception as error:  # noqa: BLE001 - raised again where it was asked for

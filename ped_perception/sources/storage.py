@@ -152,6 +152,7 @@ class _RosbagsStorage:
         self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time
 
     def messages(self, topics: Collection[str], start_ns: int) -> Iterator[tuple[str, int, bytes]]:
+        """Give topic, time and bytes of the messages, see ``Storage``."""
         connections: list[Connection] = [
             connection for connection in self._reader.connections if connection.topic in topics]
         if not connections:
@@ -169,6 +170,7 @@ class _RosbagsStorage:
             yield connection.topic, log_ns, data
 
     def close(self) -> None:
+        """Close the files."""
         self._stack.close()
 
 
@@ -181,10 +183,11 @@ class _RescuedStorage:
         self.start_ns, self.end_ns = rescued.start_ns, rescued.end_ns
 
     def messages(self, topics: Collection[str], start_ns: int) -> Iterator[tuple[str, int, bytes]]:
+        """Give topic, time and bytes of the messages, see ``Storage``."""
         return self._rescued.messages(topics, start_ns)
 
     def close(self) -> None:
-        pass
+        """Nothing is kept open."""
 
 
 class _ChainedStorage:
@@ -202,10 +205,12 @@ class _ChainedStorage:
         self.end_ns = max(part.end_ns for part in parts)
 
     def messages(self, topics: Collection[str], start_ns: int) -> Iterator[tuple[str, int, bytes]]:
+        """Give those of all files, one file after the other."""
         for part in self._parts:
             yield from part.messages(topics, start_ns)
 
     def close(self) -> None:
+        """Close all files."""
         for part in self._parts:
             with suppress(SourceError):
                 part.close()
