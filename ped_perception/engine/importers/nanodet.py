@@ -34,6 +34,7 @@ from ped_perception.engine.importers.shared import (
     are_probabilities,
     boxes_from_bins,
     grid_points,
+    joined_anchors,
     NANODET_COCO,
     probabilities,
     table_channels,
@@ -89,12 +90,7 @@ class NanoDet(Importer):
         sides = channels - 1
         bins = sides // 4
         centres, steps = grid_points(spec.size_hw, STRIDES, 0.5)
-        if len(heads) == 1:
-            joined = builder.node('Transpose', [heads[0].name], 'decode/anchors', perm=[0, 2, 1])
-        else:
-            flat = [builder.reshape(head.name, (0, sides + 1, -1), 'decode/flat')
-                    for head in heads]
-            joined = builder.node('Concat', flat, 'decode/anchors', axis=2)
+        joined = joined_anchors(builder, heads, channels)
         logits, values = builder.nodes('Split', [joined, builder.shape(1, sides)],
                                        ['decode/logits', 'decode/bins'], axis=1)
         # The best are found by logit and only they are decoded: softmax over 256 anchors

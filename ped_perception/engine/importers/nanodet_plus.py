@@ -35,6 +35,7 @@ from ped_perception.engine.importers.shared import (
     check_class_count,
     grid_cells,
     grid_points,
+    joined_anchors,
     probabilities,
     refuse,
     table_channels,
@@ -89,12 +90,7 @@ class NanoDetPlus(Importer):
         """See ``Importer``."""
         infos = _in_order(list(outputs.values()), spec.size_hw)
         points, steps = grid_points(spec.size_hw, STRIDES, 0.0)
-        if len(infos) == 1:
-            joined = builder.node('Transpose', [infos[0].name], 'decode/anchors', perm=[0, 2, 1])
-        else:
-            flat = [builder.reshape(info.name, (0, 1 + SIDES, -1), 'decode/flat')
-                    for info in infos]
-            joined = builder.node('Concat', flat, 'decode/anchors', axis=2)
+        joined = joined_anchors(builder, infos, 1 + SIDES)
         scores, bins = builder.nodes('Split', [joined, builder.shape(1, SIDES)],
                                      ['decode/class', 'decode/bins'], axis=1)
         best = builder.best(builder.reshape(scores, (0, len(points)), 'decode/scores_na'),

@@ -43,6 +43,24 @@ def anchor_count(size_hw: tuple[int, int], strides: Sequence[int]) -> int:
     return sum(height * width for height, width in grid_cells(size_hw, strides))
 
 
+def joined_anchors(builder: GraphBuilder, infos: Sequence[TensorInfo], channels: int) -> str:
+    """
+    Join the outputs of a head into one table.
+
+    Args:
+        builder: of the graph.
+        infos: one table [N,A,C], or maps [N,C,H,W] in the order of the levels.
+        channels: of each, C.
+
+    Returns:
+        Name of a tensor [N,C,A].
+    """
+    if len(infos) == 1:
+        return builder.node('Transpose', [infos[0].name], 'decode/anchors', perm=[0, 2, 1])
+    flat = [builder.reshape(info.name, (0, channels, -1), 'decode/flat') for info in infos]
+    return builder.node('Concat', flat, 'decode/anchors', axis=2)
+
+
 def grid_points(size_hw: tuple[int, int], strides: Sequence[int],
                 offset: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """

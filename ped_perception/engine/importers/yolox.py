@@ -38,6 +38,7 @@ from ped_perception.engine.importers.shared import (
     corners_from_cxcywh,
     grid_cells,
     grid_points,
+    joined_anchors,
     NANODET_COCO,
     refuse,
     table_channels,
@@ -107,12 +108,7 @@ class YoloX(Importer):
         """See ``Importer``."""
         infos = _in_order(list(outputs.values()), spec.size_hw, self.decodes_itself)
         anchors = anchor_count(spec.size_hw, STRIDES)
-        if len(infos) == 1:
-            joined = builder.node('Transpose', [infos[0].name], 'decode/anchors', perm=[0, 2, 1])
-        else:
-            flat = [builder.reshape(info.name, (0, BOX + 1, -1), 'decode/flat')
-                    for info in infos]
-            joined = builder.node('Concat', flat, 'decode/anchors', axis=2)
+        joined = joined_anchors(builder, infos, BOX + 1)
         boxes, scores = builder.nodes('Split', [joined, builder.shape(4, 2)],
                                       ['decode/boxes_n4a', 'decode/scores_n2a'], axis=1)
         if not activated:
