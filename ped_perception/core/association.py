@@ -20,13 +20,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from ped_perception.core.types import BoolArray, Float64Array, Int64Array
+from ped_perception.core.types import BoolArray, Float32Array, Float64Array, Int64Array
 from scipy.optimize import linear_sum_assignment
 
 # More than any sum of costs of allowed pairs, and small enough to keep their digits.
 _FORBIDDEN = 1e6
-# From so many pairs on it is faster to decide the clear ones before the solver sees the rest.
-_MANY = 150
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +79,21 @@ def overlapping_pairs(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.float
     return Pairs(rows_p.take(real), columns_p.take(real), common_p.take(real) / union_p.take(real))
 
 
+def pairs_with_detections(boxes_t4: Float64Array, boxes_n4: Float32Array) -> tuple[Pairs, Pairs]:
+    """
+    Find the pairs of tracks and detections, and of detections with each other, that overlap.
+
+    Args:
+        boxes_t4: ``x1 y1 x2 y2`` in pixels.
+        boxes_n4: likewise.
+    """
+    pairs = overlapping_pairs(np.concatenate([boxes_t4, boxes_n4]), boxes_n4)
+    tracks = int(pairs.rows_p.searchsorted(len(boxes_t4)))
+    return (Pairs(pairs.rows_p[:tracks], pairs.columns_p[:tracks], pairs.overlap_p[:tracks]),
+            Pairs(pairs.rows_p[tracks:] - len(boxes_t4), pairs.columns_p[tracks:],
+                  pairs.overlap_p[tracks:]))
+
+
 def overlaps_from_boxes(boxes_t4: NDArray[np.floating], boxes_n4: NDArray[np.floating],
                         ) -> Float64Array:
     """
@@ -133,54 +146,25 @@ def assigned_pairs(rows_p: Int64Array, columns_p: Int64Array, cost_p: Float64Arr
     if not len(rows_p):
         return np.zeros(0, np.int64)
     # What costs no less than a pair fewer is never chosen.
-    worth = (cost_p < max_cost).nonzero()[0]
+    worth: Int64Array = (cost_p < max_cost).nonzero()[0]
     rows_p, columns_p, cost_p = rows_p.take(worth), columns_p.take(worth), cost_p.take(worth)
-    chosen_p: BoolArray = np.zeros(len(worth), np.bool_)
-    rest: Int64Array = np.arange(len(worth))
-    if len(worth) > _MANY:
-        chosen_p = _clear(rows_p, columns_p, cost_p, max_cost)
-        rest = (~(_listed(rows_p, chosen_p) | _listed(columns_p, chosen_p))).nonzero()[0]
-    if len(rest):
-        row_count, row_of_rest = _renumbered(rows_p.take(rest))
-        column_count, column_of_rest = _renumbered(columns_p.take(rest))
-        cost = np.full((row_count, column_count), max_cost)
-        pair = np.zeros(cost.shape, np.int64)
-        cost[row_of_rest, column_of_rest] = cost_p.take(rest)
-        pair[row_of_rest, column_of_rest] = rest
-        best = linear_sum_assignment(cost)
-        chosen_p[pair[best][cost[best] < max_cost]] = True
-    return worth[chosen_p]
-
-
-def _clear(rows_p: Int64Array, columns_p: Int64Array, cost_p: Float64Array, max_cost: float,
-           ) -> BoolArray:
-    """
-    Tell which pairs are in the best choice whatever else is: bool[P].
-
-    Without such a pair its two would cost at least their next best each, or be left; with it
-    they cost what it costs, and the two whom they leave no more than a pair fewer.
-    """
-    spare_p = -cost_p - max_cost
-    for number_p in (rows_p, columns_p):
-        best = np.full(int(number_p.max()) + 1, max_cost)
-        next_best = best.copy()
-        np.minimum.at(best, number_p, cost_p)
-        first_p = cost_p == best.take(number_p)
-        np.minimum.at(next_best, number_p[~first_p], cost_p[~first_p])
-        tied = np.bincount(number_p[first_p], minlength=len(best)) > 1
-        next_best[tied] = best[tied]
-        # Who is not the best of all is never clear.
-        spare_p += np.where(first_p, next_best.take(number_p), -np.inf)
-    # More than rounding: of two that cost the same neither is clear.
-    clear_p: BoolArray = spare_p > 1e-9 * max_cost
-    return clear_p
-
-
-def _listed(numbers_p: Int64Array, chosen_p: BoolArray) -> BoolArray:
-    """Tell which pairs share a number with a chosen one."""
-    listed = np.zeros(int(numbers_p.max()) + 1, np.bool_)
-    listed[numbers_p[chosen_p]] = True
-    return listed.take(numbers_p)
+    if not len(worth):
+        return worth
+    row_count, row_of_p = _renumbered(rows_p)
+    column_count, column_of_p = _renumbered(columns_p)
+    # Where everybody's cheapest is a different one, nothing can be cheaper.
+    least = np.full(row_count, max_cost)
+    np.minimum.at(least, row_of_p, cost_p)
+    cheapest = (cost_p == least.take(row_of_p)).nonzero()[0]
+    if len(cheapest) == row_count and np.bincount(column_of_p.take(cheapest)).max() == 1:
+        chosen: Int64Array = worth[cheapest]
+        return chosen
+    cost = np.full((row_count, column_count), max_cost)
+    pair = np.zeros(cost.shape, np.int64)
+    cost[row_of_p, column_of_p] = cost_p
+    pair[row_of_p, column_of_p] = worth
+    best = linear_sum_assignment(cost)
+    return np.sort(pair[best][cost[best] < max_cost])
 
 
 def _renumbered(numbers_p: Int64Array) -> tuple[int, Int64Array]:

@@ -324,12 +324,15 @@ def warped(states: BoxStates, now_from_previous_33: Float64Array) -> BoxStates:
     """
     x_t, y_t = states.values_54t[0, :2]
     (xx, xy, x0), (yx, yy, y0), (zx, zy, z0) = now_from_previous_33.tolist()
-    depth_t = zx * x_t + zy * y_t + z0
+    # A similarity, as the background moves, does the same to all boxes: numbers are enough.
+    alike = zx == zy == 0
+    depth_t = z0 if alike else zx * x_t + zy * y_t + z0
     safe_t = np.maximum(depth_t, _MIN_DEPTH)
     moved_x_t, moved_y_t = (xx * x_t + xy * y_t + x0) / safe_t, (yx * x_t + yy * y_t + y0) / safe_t
     # The Jacobian at the centre of each box.
-    x_by_x_t, x_by_y_t = (xx - zx * moved_x_t) / safe_t, (xy - zy * moved_x_t) / safe_t
-    y_by_x_t, y_by_y_t = (yx - zx * moved_y_t) / safe_t, (yy - zy * moved_y_t) / safe_t
+    at_x_t, at_y_t = (0.0, 0.0) if alike else (moved_x_t, moved_y_t)
+    x_by_x_t, x_by_y_t = (xx - zx * at_x_t) / safe_t, (xy - zy * at_x_t) / safe_t
+    y_by_x_t, y_by_y_t = (yx - zx * at_y_t) / safe_t, (yy - zy * at_y_t) / safe_t
     scale_t = x_by_x_t * y_by_y_t - x_by_y_t * y_by_x_t
     values_54t = states.values_54t.copy()
     values_54t[0, 0], values_54t[0, 1] = moved_x_t, moved_y_t
@@ -338,9 +341,9 @@ def warped(states: BoxStates, now_from_previous_33: Float64Array) -> BoxStates:
     for row, by_x_t, by_y_t in ((0, x_by_x_t, x_by_y_t), (1, y_by_x_t, y_by_y_t)):
         values_54t[1, row] = by_x_t * x_4t[0] + by_y_t * y_4t[0]
         values_54t[2:, row] = by_x_t * by_x_t * x_4t[1:] + by_y_t * by_y_t * y_4t[1:]
-    lost = (~((depth_t > _MIN_DEPTH) & (scale_t > _MIN_DEPTH ** 2))).nonzero()[0]
-    if len(lost):
-        values_54t[:, :, lost] = states.values_54t[:, :, lost]
+    sound_t = (depth_t > _MIN_DEPTH) & (scale_t > _MIN_DEPTH ** 2)
+    if not np.all(sound_t):
+        values_54t = np.where(sound_t, values_54t, states.values_54t)
     return BoxStates(values_54t)
 
 

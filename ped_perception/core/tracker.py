@@ -27,7 +27,7 @@ from dataclasses import replace
 import numpy as np
 from ped_perception.core import kalman
 from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
-from ped_perception.core.association import overlapping_pairs
+from ped_perception.core.association import Pairs, pairs_with_detections
 from ped_perception.core.doubt import crowds, doubts
 from ped_perception.core.ego_motion import BackgroundMotion
 from ped_perception.core.matching import Matcher
@@ -132,7 +132,7 @@ class Tracker:
         people = self._carried(detections, pixels, now_from_previous_33)
         looks_nd = self._looks(detections, pixels)
         measured_n4 = kalman.measurements_from_boxes(detections.boxes_n4)
-        pairs = overlapping_pairs(people.states.boxes_t4, detections.boxes_n4)
+        pairs, pairs_nn = pairs_with_detections(people.states.boxes_t4, detections.boxes_n4)
         rows, columns = self._matcher.match(people, detections.scores_n, looks_nd, measured_n4,
                                             pairs)
         track_n = np.full(len(detections), -1, np.int64)
@@ -140,7 +140,7 @@ class Tracker:
         crowd_n, shared_n = crowds(pairs, people.confirmed_t, track_n)
         people = self._updated(people, detections, rows, columns, measured_n4,
                                crowd_n[columns], shared_n[columns])
-        people = self._remembered(people, detections, looks_nd, crowd_n)
+        people = self._remembered(people, detections, looks_nd, pairs_nn, crowd_n)
         people = people.take(self._kept(people, detections))
         self._people = self._begun(people, detections, looks_nd, columns)
         return tracks_from_people(self._people, detections)
@@ -190,15 +190,14 @@ class Tracker:
             confirmed_t=people.confirmed_t | (seen_t & (age_s_t >= self._config.confirm_s)))
 
     def _remembered(self, people: People, detections: Detections,
-                    looks_nd: Float32Array, crowd_n: Float64Array) -> People:
+                    looks_nd: Float32Array, pairs_nn: Pairs, crowd_n: Float64Array) -> People:
         """Let looks and times of sight follow the new picture."""
         # All looks of a picture are known, or none.
         if looks_nd[:1].any():
             unseen_s_t = people.unseen_s_t(detections.stamp_ns)
             people = with_looks(
                 people, looks_nd, detections.scores_n >= self._config.high_score,
-                overlapping_pairs(detections.boxes_n4, detections.boxes_n4), crowd_n,
-                -np.expm1(-unseen_s_t / self._config.look_memory_s))
+                pairs_nn, crowd_n, -np.expm1(-unseen_s_t / self._config.look_memory_s))
         return replace(people, seen_ns_t=np.where(
             people.detections_t >= 0, detections.stamp_ns, people.seen_ns_t))
 
