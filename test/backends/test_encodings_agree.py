@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import cv2
+from doubles import RememberingBackend
 import numpy as np
 from ped_perception.backends import BackendConfig, open_backend
 from ped_perception.core.compressed import bgr_from_compressed
@@ -49,7 +50,8 @@ def street_hw3(street):
 def detect():
     """Give a function from a picture to its sure boxes."""
     with open_backend(BackendConfig(backend='onnxruntime', precision='fp32'), 1) as backend:
-        pipeline = Pipeline(backend, DetectorConfig(views=('whole',), score_threshold=0.3))
+        pipeline = Pipeline(RememberingBackend(backend),
+                            DetectorConfig(views=('whole',), score_threshold=0.3))
 
         def detected(image_hw3):
             (found,), _ = pipeline.step([Frame('camera', 1, 'f', image_hw3)])
