@@ -72,7 +72,7 @@ class MotionModel:
     @cached_property
     def rate_var_41(self) -> Float64Array:
         """Variances of the rates, in square heights for the centre."""
-        return _column([self.speed ** 2] * 2 + [self.growth ** 2] * 2)
+        return _column([self.speed] * 2 + [self.growth] * 2) ** 2
 
     @cached_property
     def memory_41(self) -> Float64Array:
@@ -82,8 +82,7 @@ class MotionModel:
     @cached_property
     def noise_var_41(self) -> Float64Array:
         """Variances of a measurement, in square heights for the centre."""
-        return _column([self.centre_noise ** 2] * 2 + [self.width_noise ** 2,
-                                                       self.height_noise ** 2])
+        return _column([self.centre_noise] * 2 + [self.width_noise, self.height_noise]) ** 2
 
 
 def _column(values: list[float]) -> Float64Array:
@@ -157,11 +156,6 @@ class BoxStates:
     def units_4t(self) -> Float64Array:
         """Squares of what one means: a height in pixels for centres, one for logarithms."""
         return _square_units(self.sizes_2t[1])
-
-    @property
-    def sizes_t2(self) -> Float64Array:
-        """Widths and heights in pixels."""
-        return self.sizes_2t.T
 
     @property
     def boxes_t4(self) -> Float64Array:

@@ -66,7 +66,7 @@ def assert_positive_definite(states):
 def test_boxes_survive_the_way_into_the_state_and_back():
     states = kalman.started(measured(BOX[0], [0, 0, 30, 20]), MODEL)
     np.testing.assert_allclose(states.boxes_t4, [BOX[0], [0, 0, 30, 20]], atol=1e-9)
-    np.testing.assert_allclose(states.sizes_t2, [[40, 100], [30, 20]])
+    np.testing.assert_allclose(states.sizes_2t.T, [[40, 100], [30, 20]])
 
 
 def test_the_first_sigmas_are_the_detector_s_in_pixels():
@@ -90,7 +90,7 @@ def test_an_approach_shows_in_the_growth():
                                                 120 + half[0], 100 + half[1]]))
     # Growth is forgotten quickly, so it is learnt in part; the height must not lag for that.
     assert 0.15 < states.rate_t4[0, 3] < 0.3
-    assert states.sizes_t2[0, 1] == pytest.approx(100 * np.exp(0.6), rel=0.03)
+    assert states.sizes_2t[1, 0] == pytest.approx(100 * np.exp(0.6), rel=0.03)
 
 
 @given(STEPS_S, STEPS_S)
@@ -130,7 +130,7 @@ def test_the_filter_is_the_textbook_s():
     states = kalman.predicted(moving(40.0, steps=3), 0.1, MODEL)
     covariance = np.array([[states.var_t4[0, 0], states.cross_t4[0, 0]],
                            [states.cross_t4[0, 0], states.rate_var_t4[0, 0]]])
-    noise = (0.05 * states.sizes_t2[0, 1]) ** 2
+    noise = (0.05 * states.sizes_2t[1, 0]) ** 2
     look = np.array([[1.0, 0.0]])
     gain = covariance @ look.T / (look @ covariance @ look.T + noise)
     expected = covariance - gain @ look @ covariance
