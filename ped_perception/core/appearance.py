@@ -121,9 +121,16 @@ def look_distances(looks_tkd: Float32Array, looks_nd: Float32Array, rows_p: Int6
         float64[P], 0 for the same colours, 1 for none in common, 0 where not known; and
         bool[P], the pairs that could be compared.
     """
-    known_p = known_looks(looks_tkd[:, 0])[rows_p] & known_looks(looks_nd)[columns_p]
-    common_pk = likenesses(looks_tkd.take(rows_p, axis=0), looks_nd.take(columns_p, axis=0))
-    return np.where(known_p, 1 - common_pk.max(axis=1).astype(np.float64), 0), known_p
+    known_tk = np.einsum('tkd,tkd->tk', looks_tkd, looks_tkd) > 0
+    seen_pd = looks_nd.take(columns_p, axis=0)
+    common_p = np.einsum('pd,pd->p', looks_tkd[rows_p, 0], seen_pd)
+    # Most people have one look: the others are not compared for nothing.
+    for look in range(1, looks_tkd.shape[1]):
+        has = known_tk[rows_p, look].nonzero()[0]
+        common_p[has] = np.maximum(common_p[has], np.einsum(
+            'pd,pd->p', looks_tkd[rows_p[has], look], seen_pd[has]))
+    known_p = known_tk[rows_p, 0] & known_looks(looks_nd)[columns_p]
+    return np.where(known_p, 1 - common_p.astype(np.float64), 0), known_p
 
 
 def likenesses(looks_mkd: Float32Array, looks_md: Float32Array) -> Float32Array:
