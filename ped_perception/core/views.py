@@ -112,8 +112,8 @@ def place_view(spec: ViewSpec, source_hw: tuple[int, int], network_hw: tuple[int
     """
     Place a view on pictures of one size.
 
-    The crop keeps its aspect ratio and is centred in the slot: padding on both sides costs
-    nothing and measured better than padding on one (see engines/README.md).
+    The crop keeps its aspect ratio and is centred in the slot, so that people at either edge have
+    the same padding beside them.
 
     Args:
         spec: the view asked for.

@@ -27,13 +27,11 @@ shows in what it asks for when only the first convolution of NanoDet-g is built:
 more, four channels where the picture has three. Alignment, gaps and copies in other layouts are
 not counted.
 
-On top of that TensorRT-RTX 1.7.1 reserves scratch memory for its kernels that depends neither on
-the size of the images nor on the batch: 8.192 MB for NanoDet-g up to one head, 16.384 MB with its
-three (at 320x192 it asks for 17.2, 18.1 and 18.9 MB for one, two and three images). The latter is
-``SCRATCH_BYTES``. Which kernels it takes for another network cannot be foreseen: at 640x384 the
-sum is within 4 % of what it asks for with NanoDet-m and YOLO26n, but it asks for 27.8 MB instead
-of 20.3 with YOLOv10n, and with YOLOv8n for 35.1 instead of 20.3 at one image, 23.9 instead of 32.1
-at four. Other flavours of TensorRT choose by timing and may need more or less.
+On top of that TensorRT-RTX 1.7.1 reserves scratch memory, whatever the size of the images: by the
+totals, 8.192 MB for each stream that branches of the network run on side by side. Its verbose log
+tells the layers of a plan with sizes, formats and streams; doc/models.md has the figures. How many
+streams it takes cannot be foreseen. ``SCRATCH_BYTES`` is that of the two that NanoDet-g gets.
+Other flavours of TensorRT choose by timing and may need more or less.
 """
 
 from __future__ import annotations
