@@ -44,9 +44,10 @@ below the body.
 from __future__ import annotations
 
 import numpy as np
+from ped_perception.core.border import Cuts
 from ped_perception.core.camera import CameraModel
 from ped_perception.core.errors import CalibrationError
-from ped_perception.core.ground_ranges import AHEAD, Cuts, error_sources, GroundConfig, Ranges
+from ped_perception.core.ground_ranges import AHEAD, error_sources, GroundConfig, Ranges
 from ped_perception.core.ground_types import GroundPositions, GroundReason
 from ped_perception.core.lens import is_rotation
 from ped_perception.core.types import BoolArray, Float64Array, Tracks, Uint8Array
@@ -119,7 +120,7 @@ def ground_positions(tracks: Tracks, model: CameraModel, base_from_camera_44: Fl
                                f'Use CameraModel.resized or cropped.')
     centre_3 = centre_of_projection(model, base_from_camera_44, config.ground_z_m)
     boxes_t4 = tracks.boxes_t4.astype(np.float64)
-    cut = Cuts.of(boxes_t4, model.size_hw, config.border_px)
+    cut = Cuts.of(boxes_t4, model.size_hw)
     with np.errstate(all='ignore'):
         ranges = Ranges.of(boxes_t4, cut, model, base_from_camera_44[:3, :3],
                            config.ground_z_m - centre_3[2], config)

@@ -26,13 +26,11 @@ from dataclasses import dataclass
 import functools
 
 import numpy as np
+from ped_perception.core.border import Cuts, whole_boxes
 from ped_perception.core.camera import CameraModel
 from ped_perception.core.config import param
-from ped_perception.core.types import BoolArray, Float64Array, Tracks
+from ped_perception.core.types import Float64Array, Tracks
 
-# Mean ratio of width to height of upright pedestrians' boxes: Dollar et al., "Pedestrian
-# detection: an evaluation of the state of the art", PAMI 2012.
-ASPECT = 0.41
 # The middle of a box that the border cuts is known this many times worse than of a whole one.
 _CUT_MIDDLE = 6
 # Rows of the tables; the first six move the ray itself.
@@ -85,28 +83,8 @@ class GroundConfig:
     horizon_guard_sigmas: float = param(
         3.0, 'The foot point must be this many standard deviations below the horizon to count.',
         minimum=1.0, maximum=10.0)
-    border_px: float = param(
-        2.0, 'A box that comes this close to the border of the picture is cut off by it.',
-        unit='px', minimum=0.0, maximum=50.0)
     max_range_m: float = param(
         80.0, 'No positions beyond.', unit='m', minimum=1.0, maximum=500.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Cuts:
-    """Which borders of the picture cut a box: bool[T] each."""
-
-    left_t: BoolArray
-    top_t: BoolArray
-    right_t: BoolArray
-    bottom_t: BoolArray
-
-    @staticmethod
-    def of(boxes_t4: Float64Array, size_hw: tuple[int, int], border_px: float) -> Cuts:
-        """Compare boxes with the borders; boxes of a tracker may reach beyond."""
-        x1_t, y1_t, x2_t, y2_t = boxes_t4.T
-        return Cuts(x1_t <= border_px, y1_t <= border_px, x2_t >= size_hw[1] - border_px,
-                    y2_t >= size_hw[0] - border_px)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +111,8 @@ class Ranges:
         count, ahead_m = len(boxes_t4), config.foot_ahead_m
         # The feet first, then the heads.
         pixels_n2 = np.empty((2 * count, 2))
-        pixels_n2[:count, 0] = pixels_n2[count:, 0] = _body_centre(boxes_t4, cut)
+        whole_t4 = whole_boxes(boxes_t4, cut)
+        pixels_n2[:count, 0] = pixels_n2[count:, 0] = (whole_t4[:, 0] + whole_t4[:, 2]) / 2
         pixels_n2[:count, 1], pixels_n2[count:, 1] = boxes_t4[:, 3], boxes_t4[:, 1]
         bundle_33n = model.ray_bundle(pixels_n2, turn_33)
         # A longer focal length moves every pixel towards the principal point.
@@ -188,14 +167,6 @@ def _elevations(ray_3n: Float64Array, by_u_3n: Float64Array, by_v_3n: Float64Arr
               out=bearing_kt[:_MOVES])
     q_kn[HEIGHT_PX], bearing_kt[HEIGHT_PX] = q_kn[CY] / 2, bearing_kt[CY] / 2
     return q_n, q_kn, np.arctan2(y_t, x_t), bearing_kt
-
-
-def _body_centre(boxes_t4: Float64Array, cut: Cuts) -> Float64Array:
-    """Give the column of the body; of one cut off at the side judged from the inner edge."""
-    x1_t, y1_t, x2_t, y2_t = boxes_t4.T
-    centre_t, half_t = (x1_t + x2_t) / 2, ASPECT / 2 * (y2_t - y1_t)
-    centre_t = np.where(cut.left_t & ~cut.right_t, np.minimum(centre_t, x2_t - half_t), centre_t)
-    return np.where(cut.right_t & ~cut.left_t, np.maximum(centre_t, x1_t + half_t), centre_t)
 
 
 def error_sources(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, config: GroundConfig

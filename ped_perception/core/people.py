@@ -100,15 +100,15 @@ def nobody(model: kalman.MotionModel) -> People:
 
 
 def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
-              looks_nd: Float32Array, model: kalman.MotionModel, confirmed: bool) -> People:
-    """Remember the people of some detections for the first time."""
+              looks_nd: Float32Array, states: kalman.BoxStates, confirmed: bool) -> People:
+    """Remember the people of some detections (rows) for the first time, in these states."""
     stamps = np.full(len(rows), detections.stamp_ns, np.int64)
     looks_mkd = np.zeros((len(rows), _LOOKS, LOOK_SIZE), np.float32)
     looks_mkd[:, 0] = looks_nd[rows]
     return People(
         ids_t=ids_m, first_ns_t=stamps, seen_ns_t=stamps, scores_t=detections.scores_n[rows],
         confirmed_t=np.full(len(rows), confirmed), detections_t=rows, looks_tkd=looks_mkd,
-        states=kalman.started(kalman.measurements_from_boxes(detections.boxes_n4[rows]), model))
+        states=states)
 
 
 def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,

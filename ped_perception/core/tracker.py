@@ -28,6 +28,7 @@ import numpy as np
 from ped_perception.core import kalman
 from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
 from ped_perception.core.association import Pairs, pairs_with_detections
+from ped_perception.core.border import Cuts, whole_boxes
 from ped_perception.core.doubt import crowds, doubts
 from ped_perception.core.ego_motion import BackgroundMotion
 from ped_perception.core.matching import Matcher
@@ -131,8 +132,10 @@ class Tracker:
             self.reset()
         people = self._carried(detections, pixels, now_from_previous_33)
         looks_nd = self._looks(detections, pixels)
-        measured_n4 = kalman.measurements_from_boxes(detections.boxes_n4)
-        pairs, pairs_nn = pairs_with_detections(people.states.boxes_t4, detections.boxes_n4)
+        whole_n4 = whole_boxes(detections.boxes_n4,
+                               Cuts.of(detections.boxes_n4, detections.source_hw))
+        measured_n4 = kalman.measurements_from_boxes(whole_n4)
+        pairs, pairs_nn = pairs_with_detections(people.states.boxes_t4, whole_n4)
         rows, columns = self._matcher.match(people, detections.scores_n, looks_nd, measured_n4,
                                             pairs)
         track_n = np.full(len(detections), -1, np.int64)
@@ -142,7 +145,7 @@ class Tracker:
                                crowd_n[columns], shared_n[columns])
         people = self._remembered(people, detections, looks_nd, pairs_nn, crowd_n)
         people = people.take(self._kept(people, detections))
-        self._people = self._begun(people, detections, looks_nd, columns)
+        self._people = self._begun(people, detections, measured_n4, looks_nd, columns)
         return tracks_from_people(self._people, detections)
 
     def _carried(self, detections: Detections, pixels: Pixels | None,
@@ -212,8 +215,8 @@ class Tracker:
             inside_t & (people.unseen_s_t(detections.stamp_ns) <= limit_s_t))
         return kept
 
-    def _begun(self, people: People, detections: Detections, looks_nd: Float32Array,
-               taken: Int64Array) -> People:
+    def _begun(self, people: People, detections: Detections, measured_n4: Float64Array,
+               looks_nd: Float32Array, taken: Int64Array) -> People:
         """Begin tracks from sure detections that belong to nobody."""
         free_n = detections.scores_n >= self._config.new_score
         free_n[taken] = False
@@ -221,5 +224,6 @@ class Tracker:
         if not len(rows):
             return people
         ids_m = np.array([next(self._ids) for _ in rows], np.int64)
-        return people.joined(newcomers(ids_m, rows, detections, looks_nd, self._model,
-                                       confirmed=self._config.confirm_s == 0))
+        return people.joined(newcomers(
+            ids_m, rows, detections, looks_nd, kalman.started(measured_n4[rows], self._model),
+            confirmed=self._config.confirm_s == 0))

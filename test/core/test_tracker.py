@@ -129,6 +129,22 @@ def test_an_unconfirmed_track_is_dropped_sooner():
     assert len(follower.step(detections(0.2))) == 0
 
 
+@pytest.mark.parametrize('leaving', [False, True], ids=['walks in', 'walks out'])
+@pytest.mark.parametrize('period_s', [1 / 30, 0.2])
+def test_who_crosses_a_side_of_the_picture_is_one_person_of_a_steady_speed(leaving, period_s):
+    # What is seen of him grows from 5 px to 40 px within less than a second.
+    follower, width = tracker(), HW[1]
+    speed_px_s, start = (50.0, width - 100.0) if leaving else (-50.0, width + 15.0)
+    ids, speeds = set(), []
+    for time_s in every(period_s, round(2.1 / period_s)):
+        x1, y1, x2, y2, score = person(start + speed_px_s * time_s)
+        tracks = follower.step(detections(time_s, (x1, y1, min(x2, width), y2, score)))
+        ids |= set(tracks.ids_t.tolist())
+        speeds.append(float(tracks.velocities_t2[0, 0]))
+    assert ids == {1}
+    np.testing.assert_allclose(speeds[len(speeds) // 2:], speed_px_s, atol=12)
+
+
 def test_a_prediction_does_not_linger_outside_the_picture():
     follower = tracker()
     tracks = walk(follower, every(0.1, 10), speed_px_s=250.0, start=350.0)
