@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from ped_perception.backends.config import BackendConfig
 from ped_perception.backends.cpu import has_fast_int8
+from ped_perception.backends.memory import give_back_memory
 from ped_perception.core.config import size_hw_from_text, text_from_size_hw
 from ped_perception.core.errors import (
     BackendError,
@@ -238,4 +239,6 @@ def open_graph(graph: Path, config: BackendConfig, max_batch: int) -> Backend:
     if config.preprocess == 'gpu' and name != 'tensorrt':
         raise BackendError(f'The backend is {name}, and preprocess gpu needs tensorrt. Set '
                            'preprocess to cpu.')
-    return _OPENERS[name](graph, config, max_batch)
+    backend = _OPENERS[name](graph, config, max_batch)
+    give_back_memory()
+    return backend
