@@ -31,6 +31,10 @@ pytestmark = pytest.mark.ros
 HEALTH = '/ped_detector/health'
 NODE = [sys.executable, Path(__file__).parents[1] / 'support' / 'faulty_detector.py']
 QUICK = ['--ros-args', '-p', 'self_test:=skip']
+# A rclpy without the executor that costs least, as those before 2025.
+OLDER = ("import runpy, sys; sys.modules['rclpy.experimental'] = None; sys.argv = sys.argv[1:]; "
+         "sys.path.insert(0, sys.argv[0].rsplit('/', 1)[0]); "
+         "runpy.run_path(sys.argv[0], run_name='__main__')")
 
 
 def until_told(peer, text):
@@ -46,6 +50,25 @@ def test_it_ends_although_a_manager_has_shut_it_down_before(ros_domain, processe
         assert peer.call(ChangeState, '/ped_detector/change_state', ChangeState.Request(
             transition=Transition(id=Transition.TRANSITION_ACTIVE_SHUTDOWN))).success
         until_told(peer, 'the node is finalized')
+    assert processes.interrupt(process) == 0
+    assert 'Traceback' not in processes.output('detector')
+
+
+@pytest.mark.parametrize('program', [[], ['-c', OLDER]], ids=['this rclpy', 'an older one'])
+def test_whatever_executor_rclpy_has_it_is_refused_what_it_cannot_do_and_goes_on(
+        ros_domain, processes, tmp_path, program):
+    process = processes.start([NODE[0], *program, NODE[1], tmp_path / 'flag', *QUICK],
+                              name='detector')
+    with ros_peer(ros_domain) as peer:
+        until_told(peer, 'no picture has come yet')
+        client = peer.node.create_client(ChangeState, '/ped_detector/change_state')
+        peer.until(client.service_is_ready, 'the service')
+        # rclpy 7 does not answer such a request.
+        client.call_async(ChangeState.Request(
+            transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+        peer.until(lambda: 'Refused' in processes.output('detector'), 'the refusal')
+        before = len(peer.received[HEALTH])
+        peer.until(lambda: len(peer.received[HEALTH]) > before + 5, 'health after it')
     assert processes.interrupt(process) == 0
     assert 'Traceback' not in processes.output('detector')
 
