@@ -23,6 +23,7 @@ the MCAP 0 specification (mcap.dev/spec).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 import struct
@@ -82,14 +83,15 @@ class RescuedMcap:
     def _scan(self, start_ns: int) -> Iterator[tuple[str, int, bytes]]:
         with self._file.open('rb') as stream:
             stream.seek(len(_MAGIC))
-            for operation, content, is_whole in _records(stream):
+            size = self._file.stat().st_size
+            for operation, content, is_whole in _records(stream, size):
                 if is_whole:
                     self.readable_bytes = max(self.readable_bytes, stream.tell())
                 if operation == _DATA_END:
                     return
                 if operation == _CHUNK:
-                    for inner, inner_content, inner_whole in _records(
-                            BytesIO(_chunk_content(content, start_ns))):
+                    chunk = _chunk_content(content, start_ns)
+                    for inner, inner_content, inner_whole in _records(BytesIO(chunk), len(chunk)):
                         if inner_whole:
                             yield from self._message(inner, inner_content, start_ns)
                 elif is_whole:
@@ -98,24 +100,37 @@ class RescuedMcap:
     def _message(self, operation: int, content: bytes, start_ns: int,
                  ) -> Iterator[tuple[str, int, bytes]]:
         """Give the message of a record, or remember what messages need."""
-        if operation == _SCHEMA:
-            (identity,) = struct.unpack_from('<H', content)
-            self._schemas[identity] = _string(content, 2)
-        elif operation == _CHANNEL:
-            identity, schema = struct.unpack_from('<HH', content)
-            topic = self._topics[identity] = _string(content, 4)
-            self.types[topic] = self._schemas.get(schema, '')
-        elif operation == _MESSAGE and len(content) >= _MESSAGE_HEADER.size:
+        if operation == _MESSAGE and len(content) >= _MESSAGE_HEADER.size:
             channel, _, log_ns, _ = _MESSAGE_HEADER.unpack_from(content)
             if log_ns >= start_ns and channel in self._topics:
                 yield self._topics[channel], log_ns, content[_MESSAGE_HEADER.size:]
+        elif operation in (_SCHEMA, _CHANNEL):
+            # One that is damaged costs the messages that need it.
+            with suppress(struct.error, UnicodeDecodeError):
+                self._learn(operation, content)
+
+    def _learn(self, operation: int, content: bytes) -> None:
+        if operation == _SCHEMA:
+            (identity,) = struct.unpack_from('<H', content)
+            self._schemas[identity] = _string(content, 2)
+        else:
+            identity, schema = struct.unpack_from('<HH', content)
+            topic = _string(content, 4)
+            self._topics[identity] = topic
+            self.types[topic] = self._schemas.get(schema, '')
 
 
-def _records(stream: BinaryIO) -> Iterator[tuple[int, bytes, bool]]:
-    """Give operation, content and whether it is whole; the last record may be cut off."""
+def _records(stream: BinaryIO, size: int) -> Iterator[tuple[int, bytes, bool]]:
+    """
+    Give operation, content and whether it is whole; the last record may be cut off.
+
+    Args:
+        stream: to read from.
+        size: of all of it, bytes: a damaged length may be larger than any memory.
+    """
     while len(header := stream.read(_HEADER.size)) == _HEADER.size:
         operation, length = _HEADER.unpack(header)
-        content = stream.read(min(length, sys.maxsize))
+        content = stream.read(min(length, size - stream.tell()))
         yield operation, content, len(content) == length
         if len(content) < length:
             return

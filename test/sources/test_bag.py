@@ -47,6 +47,20 @@ ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 PLUGINS = [StoragePlugin.SQLITE3, StoragePlugin.MCAP]
 
 
+def record(operation: int, content: bytes) -> bytes:
+    return struct.pack('<BQ', operation, len(content)) + content
+
+
+def text(value: str) -> bytes:
+    return struct.pack('<I', len(value)) + value.encode()
+
+
+def channel() -> bytes:
+    """Give the records that mcap needs before the first picture on a topic."""
+    return (record(3, struct.pack('<H', 7) + text(RAW) + text('ros2msg') + text(''))
+            + record(4, struct.pack('<HH', 1, 7) + text('/a/image_raw') + text('cdr') + text('')))
+
+
 @pytest.mark.parametrize('plugin', PLUGINS)
 @pytest.mark.parametrize('whole_folder', [True, False])
 def test_two_cameras_come_interleaved_with_recorded_stamps(tmp_path, plugin, whole_folder):
@@ -219,14 +233,7 @@ def test_truncated_mcap_is_read_up_to_the_cut(tmp_path, share, compressed, in_fo
 
 def test_lz4_chunk_that_was_never_finished(tmp_path):
     # The recorder of rosbag2 can write lz4, rosbags cannot: this file is put together here.
-    def record(operation: int, content: bytes) -> bytes:
-        return struct.pack('<BQ', operation, len(content)) + content
-
-    def text(value: str) -> bytes:
-        return struct.pack('<I', len(value)) + value.encode()
-
-    content = record(3, struct.pack('<H', 7) + text(RAW) + text('ros2msg') + text(''))
-    content += record(4, struct.pack('<HH', 1, 7) + text('/a/image_raw') + text('cdr') + text(''))
+    content = channel()
     for index in range(40):
         stamp_ns = START_NS + index * PERIOD_NS
         data = bytes(STORE.serialize_cdr(image_message(index, stamp_ns), RAW))
@@ -249,6 +256,25 @@ def test_mcap_cut_before_its_first_message(tmp_path):
     file.write_bytes(file.read_bytes()[:60])
     with pytest.raises(SourceError, match='before its first message'):
         open_source(file)
+
+
+@pytest.mark.parametrize(('at', 'damage', 'why'), [
+    (0, b'\x03\x01\x00\x00\x00\x00\x00\x00\x00\x07', 'a schema without a name'),
+    (0, b'\x04\x02\x00\x00\x00\x00\x00\x00\x00\x01\x00', 'a channel without a schema'),
+    (0, b'\x04\x09\x00\x00\x00\x00\x00\x00\x00\x09\x00\x07\x00\x01\x00\x00\x00\xff',
+     'a topic that is no text'),
+    (-1, b'\x05' + b'\xff' * 8 + bytes(40), 'a record longer than any memory'),
+    (-1, b'\x05' + b'\xff' * 7 + b'\x7f' + bytes(40), 'and one that Python can still count')])
+def test_mcap_records_that_are_damaged_cost_no_others(tmp_path, at, damage, why):
+    sound = channel()
+    for index in range(3):
+        data = bytes(STORE.serialize_cdr(image_message(index, START_NS), RAW))
+        sound += record(5, struct.pack('<HIQQ', 1, 0, START_NS, START_NS) + data)
+    file = tmp_path / 'damaged.mcap'
+    file.write_bytes(b'\x89MCAP0\r\n' + (damage + sound if at == 0 else sound + damage))
+    with open_source(file) as source:
+        assert len(list(source)) == 3, why
+        assert 'cut off or damaged' in source.notes[0]
 
 
 def test_split_recording_with_a_cut_last_file(tmp_path):
