@@ -145,11 +145,6 @@ def _empty_detection() -> Detection2D:
     return Detection2D(results=[result])
 
 
-def detection2d_array_from_detections(detections: Detections) -> Detection2DArray:
-    """Give a message of its own; at a camera's rate use ``DetectionsFiller``."""
-    return DetectionsFiller().fill(detections)
-
-
 def detections_from_detection2d_array(message: Detection2DArray, camera: str,
                                       source_hw: tuple[int, int]) -> Detections:
     """

@@ -26,6 +26,7 @@ import importlib.util
 import threading
 
 import cv2
+from demo_clip import clip_frame
 from letterbox_on_cpu import compiler_problem, cpu_kernels
 import numpy as np
 from ped_perception.backends import BackendConfig, open_backend
@@ -46,11 +47,7 @@ BACKENDS = (*ON_CPU, 'tensorrt double', 'tensorrt double, gpu letterbox',
 @pytest.fixture(scope='module')
 def street_hw3(root):
     """Give a frame of the shipped clip: a street with several people."""
-    video = cv2.VideoCapture(str(root / 'demo' / 'pets_street.mp4'))
-    for _ in range(60):
-        found, image_hw3 = video.read()
-    assert found
-    return image_hw3
+    return clip_frame(root)
 
 
 @pytest.fixture(scope='module', params=BACKENDS)

@@ -95,8 +95,8 @@ def test_mosaic(encoding, street, detect):
     """
     Lose nobody, and move boxes as little as JPEG of quality 80 does.
 
-    The mean over all people, where the average of neighbours has 0.95; single boxes move more
-    when two candidates of the network are nearly equal.
+    The mean over all people, where the average of neighbours has 0.95; of single boxes some moved
+    more, as ``core.demosaic`` tells.
     """
     overlaps_n = []
     for image_hw3 in street:

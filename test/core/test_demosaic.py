@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import cv2
+from demo_clip import clip_frame
 import numpy as np
 from ped_perception.core.demosaic import bgr_from_bayer
 from ped_perception.core.raw import raw_from_bgr
@@ -29,11 +30,7 @@ PATTERNS = {'rggb': cv2.COLOR_BayerBG2BGR, 'bggr': cv2.COLOR_BayerRG2BGR,
 @pytest.fixture(scope='module')
 def street_hw3(root):
     """Give the first frame of the shipped clip."""
-    video = cv2.VideoCapture(str(root / 'demo' / 'pets_street.mp4'))
-    found, image_hw3 = video.read()
-    video.release()
-    assert found
-    return image_hw3
+    return clip_frame(root, 1)
 
 
 def mosaic_of(image_hw3, pattern):

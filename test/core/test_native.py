@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import cv2
+from demo_clip import clip_frame
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -45,10 +46,7 @@ def both(encoding, height, width, padding=0, seed=0):
 
 def street(encoding, root, index=60):
     """Give a picture of the shipped clip in a layout, and the same decoded."""
-    video = cv2.VideoCapture(str(root / 'demo' / 'pets_street.mp4'))
-    for _ in range(index):
-        found, image_hw3 = video.read()
-    assert found
+    image_hw3 = clip_frame(root, index)
     height, width = image_hw3.shape[:2]
     rows, step = raw_from_bgr(image_hw3, encoding)
     fields = {'encoding': encoding, 'height': height, 'width': width, 'step': step,

@@ -18,6 +18,7 @@ from dataclasses import replace
 import math
 from pathlib import Path
 
+from importing import check_tensorrt_rtx_builds
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, TensorProto
@@ -160,25 +161,8 @@ def test_fp16_types_the_trunk_and_leaves_the_decoding_in_fp32():
 
 @pytest.mark.parametrize('precision', ['fp32', 'fp16'])
 def test_tensorrt_rtx_builds_the_shipped_model(precision):
-    trt = pytest.importorskip('tensorrt_rtx_bindings')
     spec = replace(SPEC, class_index=0, precision=precision)
-    model = import_model(Trunk.load(SHIPPED), 'nanodet', spec).model
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network(
-        1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    assert parser.parse(model.SerializeToString()), parser.get_error(0)
-    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-    profile.set_shape('images', (1, 64, 96, 3), (4, 64, 96, 3), (8, 64, 96, 3))
-    config.add_optimization_profile(profile)
-    assert builder.build_serialized_network(network, config) is not None
-    outputs = {network.get_output(k).name: (tuple(network.get_output(k).shape),
-                                            network.get_output(k).dtype) for k in range(2)}
-    assert outputs == {'boxes': ((-1, 40, 4), trt.DataType.FLOAT),
-                       'scores': ((-1, 40), trt.DataType.FLOAT)}
+    check_tensorrt_rtx_builds(import_model(Trunk.load(SHIPPED), 'nanodet', spec).model, 40)
 
 
 @pytest.mark.parametrize(('make', 'family'), [

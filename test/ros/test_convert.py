@@ -54,7 +54,7 @@ def test_stamp_is_seconds_and_the_rest():
 
 
 def test_detections_reach_a_subscriber_with_header_box_and_score():
-    sent = convert.detection2d_array_from_detections(detections(2))
+    sent = convert.DetectionsFiller().fill(detections(2))
     message = deserialize_message(serialize_message(sent), Detection2DArray)
     assert convert.stamp_ns_from_time(message.header.stamp) == STAMP_NS
     assert message.header.frame_id == 'front_optical'
@@ -71,7 +71,7 @@ def test_detections_reach_a_subscriber_with_header_box_and_score():
 
 
 def test_nobody_there_is_a_message_too():
-    message = convert.detection2d_array_from_detections(detections(0))
+    message = convert.DetectionsFiller().fill(detections(0))
     assert message.detections == []
     assert message.header.frame_id == 'front_optical'
 
@@ -79,7 +79,7 @@ def test_nobody_there_is_a_message_too():
 @pytest.mark.parametrize('count', [0, 3])
 def test_detections_come_back_from_their_message(count):
     sent = detections(count)
-    message = convert.detection2d_array_from_detections(sent)
+    message = convert.DetectionsFiller().fill(sent)
     back = convert.detections_from_detection2d_array(message, sent.camera, sent.source_hw)
     assert (back.stamp_ns, back.frame_id) == (sent.stamp_ns, sent.frame_id)
     np.testing.assert_allclose(back.boxes_n4, sent.boxes_n4, atol=1e-4)
@@ -90,7 +90,7 @@ def test_a_kept_message_shows_nothing_of_the_picture_before():
     filler = convert.DetectionsFiller()
     for index, count in enumerate([3, 0, 1, 5]):
         wanted = detections(count, STAMP_NS + index)
-        assert filler.fill(wanted) == convert.detection2d_array_from_detections(wanted)
+        assert filler.fill(wanted) == convert.DetectionsFiller().fill(wanted)
 
 
 def test_a_raw_image_becomes_a_frame():

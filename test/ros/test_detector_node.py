@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 
-import cv2
+from demo_clip import clip_frame
 from diagnostic_msgs.msg import DiagnosticArray
 from doubles import BrightSpotBackend
 from lifecycle_msgs.msg import Transition
@@ -62,11 +62,7 @@ def street_hw3(root):
 
     It fits the 512 KB of shared memory that a publisher without our Fast DDS profile has.
     """
-    video = cv2.VideoCapture(str(root / 'demo' / 'pets_street.mp4'))
-    for _ in range(60):
-        found, image_hw3 = video.read()
-    assert found
-    return np.ascontiguousarray(image_hw3[60:400, 200:660])
+    return np.ascontiguousarray(clip_frame(root)[60:400, 200:660])
 
 
 class Rig:

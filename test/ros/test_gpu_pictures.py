@@ -20,7 +20,7 @@ import contextlib
 from pathlib import Path
 import time
 
-import cv2
+from demo_clip import clip_frame
 from letterbox_on_cpu import compiler_problem, cpu_kernels
 import numpy as np
 from ped_perception.backends import BackendConfig, open_graph
@@ -45,11 +45,7 @@ VIEWS = ['0.107,0.063,0.95,1.0']
 @pytest.fixture(scope='module')
 def street_hw3(root):
     """Give a frame of the shipped clip with several people in it."""
-    video = cv2.VideoCapture(str(root / 'demo' / 'pets_street.mp4'))
-    for _ in range(60):
-        found, image_hw3 = video.read()
-    assert found
-    return image_hw3
+    return clip_frame(root)
 
 
 def message(image_hw3, encoding, stamp_s, padding=6):

@@ -20,6 +20,7 @@ import threading
 import time
 
 import cv2
+from demo_clip import clip_frame
 import numpy as np
 from ped_perception.ros.convert import (
     camera_info_from_intrinsics,
@@ -38,11 +39,7 @@ def street_pictures(root, size_hw=(360, 640), count=8):
 
     Each differs from the others by noise, as the pictures of a camera that stands still do.
     """
-    video = cv2.VideoCapture(str(root / 'demo' / 'pets_street.mp4'))
-    found, image_hw3 = video.read()
-    video.release()
-    assert found
-    street_hw3 = cv2.resize(image_hw3, (640, 360), interpolation=cv2.INTER_AREA) // 2
+    street_hw3 = cv2.resize(clip_frame(root, 1), (640, 360), interpolation=cv2.INTER_AREA) // 2
     rng = np.random.default_rng(0)
     pictures = []
     for _ in range(count):
