@@ -473,7 +473,10 @@ def test_six_cameras_share_one_network_fairly_and_by_priority(
         root, ros_domain, processes, tmp_path):
     names = [f'c{number}' for number in range(6)]
     listed = ','.join(f"'{name}'" for name in names)
-    processes.start([*NODE, tmp_path / 'flag', '--ros-args', *QUICK, '-p', f'cameras:=[{listed}]',
+    flag = tmp_path / 'flag'
+    # What a camera gets is to be the node's choice, not what a busy machine could send.
+    flag.write_text('slow')
+    processes.start([*NODE, flag, '--ros-args', *QUICK, '-p', f'cameras:=[{listed}]',
                      '-p', 'step_budget_s:=0.001', '-p', 'stale_result_s:=5.0',
                      '-p', 'ground_filter.max_lag_s:=1.0', '-p', 'c0.priority:=3.0',
                      '-p', 'c5.target_rate_hz:=0.5'], name='detector')
@@ -490,11 +493,11 @@ def test_six_cameras_share_one_network_fairly_and_by_priority(
 
             peer.until(lambda: min(looked_at(name) for name in names) > 3, 'all cameras')
             before = {name: looked_at(name) for name in names}
-            peer.until(lambda: looked_at('c1') > before['c1'] + 25, 'a while')
+            peer.until(lambda: looked_at('c1') > before['c1'] + 15, 'a while')
             done = {name: looked_at(name) - before[name] for name in names}
             equals = [done[name] for name in names[1:5]]
             assert min(equals) >= 0.7 * max(equals), done
-            assert done['c0'] > 1.3 * max(equals), done
+            assert done['c0'] > 1.6 * max(equals), done
             assert done['c5'] < 0.8 * min(equals), done
             values = {pair.key: pair.value for pair in peer.received[HEALTH][-1].values}
             assert int(values['cameras_left_out']) > 0

@@ -16,18 +16,31 @@
 The real detector node as a process, with a double of the network that fails on demand.
 
 Usage: faulty_detector.py FLAG [ROS arguments]. Inferences fail while the file FLAG exists; if it
-says "loading hangs", the network is never loaded.
+says "slow" they take their time instead, and if it says "loading hangs", the network is never
+loaded.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 import sys
 import threading
+import time
 
 from doubles import BrightSpotBackend
 from ped_perception.core.errors import BackendError
 from ped_perception.ros import detector_node, network
+
+# Slower than a busy machine can send pictures of six cameras.
+SLOW_S = 0.05
+
+
+def said(flag):
+    """Read what is asked for; None for nothing: the file may go at any time."""
+    with suppress(FileNotFoundError):
+        return flag.read_text()
+    return None
 
 
 class FailingOnDemand(BrightSpotBackend):
@@ -36,16 +49,18 @@ class FailingOnDemand(BrightSpotBackend):
     flag = Path()
 
     def infer(self, count):
-        """Fail while the flag is set."""
-        if self.flag.exists():
+        """Do what the flag says."""
+        asked = said(self.flag)
+        if asked == 'slow':
+            time.sleep(SLOW_S)
+        elif asked is not None:
             raise BackendError('CUDA out of memory, as was asked for')
         return super().infer(count)
 
 
 def open_failing(config, max_batch, watch):
     """Stand for open_backend."""
-    flag = FailingOnDemand.flag
-    if flag.exists() and flag.read_text() == 'loading hangs':
+    if said(FailingOnDemand.flag) == 'loading hangs':
         threading.Event().wait()
     return FailingOnDemand(network_hw=(360, 640), max_batch=max_batch)
 
