@@ -504,7 +504,8 @@ def test_six_cameras_share_one_network_fairly_and_by_priority(
             assert int(values['c5.drops.rate']) > 0
             for name in names:
                 newest = peer.received[f'/ped_detector/{name}/detections'][-1].header.stamp
-                assert time.time() - newest.sec - newest.nanosec / 1e9 < 3.0, 'ages are bounded'
+                # A queue would be further behind by now; c5 alone may be two seconds.
+                assert time.time() - newest.sec - newest.nanosec / 1e9 < 5.0, 'ages are bounded'
         finally:
             for camera in cameras:
                 camera.close()
