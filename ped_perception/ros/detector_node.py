@@ -157,7 +157,12 @@ class DetectorNode(ManagedNode):
         self._ground = GroundOutput(
             self, config.base_frame, self._settings.ground.ground_z_m,
             lambda: self._settings.output)
-        self._cameras = make_cameras(self, lambda: self._settings, self._surroundings.buffer)
+        try:
+            self._cameras = make_cameras(self, lambda: self._settings, self._surroundings.buffer)
+        except PedPerceptionError:
+            # Configured again and again, it must not publish more than once.
+            self._ground.close()
+            raise
         self._diagnostics = DiagnosticsOutput(self, self._health)
         self._lookout = Lookout(
             self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,

@@ -50,9 +50,9 @@ class GroundOutputConfig:
 
 class GroundOutput:
     """
-    Publishers of everybody around the vehicle, used by the inference thread only.
+    Publishers of everybody around the vehicle, for the inference thread.
 
-    A message that nobody subscribes to is not built.
+    A message that nobody subscribes to is not built; any thread may ask whether one is wanted.
     """
 
     def __init__(self, node: LifecycleNode, base_frame: str, ground_z_m: float,
@@ -72,6 +72,8 @@ class GroundOutput:
         self._node, self._config = node, config
         self._base_frame, self._ground_z_m = base_frame, ground_z_m
         self._pictures: dict[str, Tracks] = {}
+        # First, as it may fail: no publisher must be left behind.
+        writer = AutowareWriter() if config().autoware else None
 
         def publisher(kind: Any, name: str) -> Any:
             """Create a publisher of results."""
@@ -82,8 +84,7 @@ class GroundOutput:
             (publisher(Detection3DArray, 'pedestrians'), detection3d_array_from_tracks),
             (publisher(PointCloud2, 'obstacles'), cloud_from_tracks),
             (publisher(MarkerArray, 'markers'), markers_from_tracks)]
-        if config().autoware:
-            writer = AutowareWriter()
+        if writer is not None:
             self._placed.append(
                 (publisher(writer.message_type, 'tracked_objects'), writer.write))
 

@@ -412,6 +412,25 @@ def test_a_network_that_finds_nobody_known_is_not_started(ros_domain, monkeypatc
         context.try_shutdown()
 
 
+@pytest.mark.parametrize('parameter', [
+    rclpy.Parameter('camera.mounting_xyz_m', value=[1.0, 2.0]),
+    rclpy.Parameter('autoware', value=True)])
+def test_a_node_that_cannot_be_configured_leaves_no_publisher(ros_domain, monkeypatch, parameter):
+    monkeypatch.setitem(sys.modules, 'autoware_perception_msgs.msg', None)
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    node = detector_node.DetectorNode(context=context, parameter_overrides=[parameter])
+    before = {publisher.topic_name for publisher in node.publishers}
+    try:
+        for _ in range(2):
+            assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+        assert {publisher.topic_name for publisher in node.publishers} == before
+    finally:
+        node.trigger_shutdown()
+        node.destroy_node()
+        context.try_shutdown()
+
+
 def test_a_view_that_cannot_be_placed_is_told(node_with_double, street_hw3, capfd):
     node, _ = node_with_double
     views = rclpy.Parameter('camera.views', value=['whole', 'horizon'])
