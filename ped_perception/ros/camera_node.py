@@ -42,9 +42,11 @@ from ped_perception.ros.replay_clock import ReplayClock
 from ped_perception.sources import open_source, Source, SourceFrame
 from ped_perception.sources.calibration import calibration_from_yaml
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.clock import ROSClock
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+import rclpy.utilities
 
 _DEFAULT_RATE_HZ = 10.0
 _POLL_S = 0.02
@@ -265,7 +267,7 @@ def main(args: list[str] | None = None) -> int:
     Run the node until the source ends or a signal comes.
 
     Returns:
-        0, or 1 after an error, which was logged.
+        0, or 1 after an error, which was said.
     """
     stop = threading.Event()
 
@@ -278,8 +280,13 @@ def main(args: list[str] | None = None) -> int:
         signal.signal(number, end)
     keep_large_blocks()
     cv2.setNumThreads(1)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('ped_camera', start_parameter_services=False)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = rclpy.create_node('ped_camera', start_parameter_services=False)
+    except (RCLError, UnknownROSArgsError) as error:
+        print(f'Error: {error}', file=sys.stderr)
+        rclpy.utilities.try_shutdown()
+        return 1
     try:
         _run(node, stop)
     except PedPerceptionError as error:

@@ -100,6 +100,9 @@ def listening(domain: int, topics: dict[str, type], reliable: bool = False) -> I
         rclpy.shutdown(context=context)
 
 
+NODE = [sys.executable, '-m', 'ped_perception.ros.camera_node', '--ros-args']
+
+
 class Camera:
     """Starts the node and tells what it said."""
 
@@ -110,8 +113,7 @@ class Camera:
         """Start the node with these parameters."""
         given = [part for name, value in parameters.items() for part in ('-p', f'{name}:={value}')]
         return self._processes.start(
-            [sys.executable, '-m', 'ped_perception.ros.camera_node', '--ros-args', *given],
-            name='camera', cwd=Path(__file__).parents[2])
+            [*NODE, *given], name='camera', cwd=Path(__file__).parents[2])
 
     def play(self, listener: Listener, **parameters: object) -> str:
         """Play to the end, expect success, and give what the node said."""
@@ -250,6 +252,16 @@ def test_what_cannot_be_played_ends_with_a_message(tmp_path, camera, parameters,
             parameters[name] = tmp_path / parameters[name]
     assert camera.start(**parameters).wait(60) == 1
     assert message in camera.output
+    assert 'Traceback' not in camera.output
+
+
+@pytest.mark.parametrize('arguments', [
+    ['--params-file', 'nowhere.yaml'], ['--no-such-argument']])
+def test_what_ros_refuses_ends_with_a_message(camera, processes, arguments):
+    process = processes.start([*NODE, *arguments], name='camera')
+    assert process.wait(60) == 1
+    assert f'{arguments[-1]}' in camera.output
+    assert 'Error: ' in camera.output
     assert 'Traceback' not in camera.output
 
 
