@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Brake when somebody comes into the vehicle's way soon, or when nobody is looking.
 
@@ -64,8 +63,9 @@ class BrakeForPedestrians(Node):
 
     def decide(self):
         """Publish the decision, and log when its reason changes."""
-        silent = [topic for topic in INPUTS if topic not in self.newest
-                  or time.monotonic() - self.newest[topic][0] > self.silence_s]
+        # Health speaks ten times a second: silent for 0.3 s is FAILED, says doc/planner.md.
+        silent = [topic for topic, kind in INPUTS.items() if time.monotonic() - self.newest.get(
+            topic, (float('-inf'),))[0] > (0.3 if kind is DiagnosticStatus else self.silence_s)]
         reason = f'{", ".join(silent)} silent' if silent else self.danger(
             *(self.newest[topic][1] for topic in INPUTS))
         if reason != self.reason:
