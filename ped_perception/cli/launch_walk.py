@@ -191,8 +191,10 @@ class _Walk:
             self._fault(f'the included file {path} does not exist')
         elif path in self._files:
             self._fault(f'the included file {path} includes itself')
-        elif path.name.endswith('.launch.xml') or path.suffix == '.xml':
+        elif path.suffix == '.xml':
             self._include(path, given, scope)
+        else:
+            self._note(f'the included file {path} is no XML and is not checked')
 
     def _include(self, path: Path, given: dict[str, str | None], scope: Scope) -> None:
         try:

@@ -112,6 +112,10 @@ def test_what_is_not_followed_is_told(tmp_path, capsys):
     code, said = checked(tmp_path, capsys, '<timer period="3"><nodes/></timer>')
     assert code == 0
     assert 'my.launch.xml:2: <timer> is not checked' in said
+    (tmp_path / 'other.launch.py').write_text('')
+    code, said = checked(tmp_path, capsys, '<include file="$(dirname)/other.launch.py"/>')
+    assert code == 0
+    assert 'other.launch.py is no XML and is not checked' in said
 
 
 @pytest.mark.parametrize(('body', 'told'), [
