@@ -39,7 +39,7 @@ _FLOAT_CONVOLUTIONS = (b'Conv', b'FusedConv')
 
 
 class OnnxRuntimeBackend(CpuBackend):
-    """Runs a typed graph in float32 with ONNX Runtime's CPU provider."""
+    """Runs a typed graph, float32 or quantised to INT8, with ONNX Runtime's CPU provider."""
 
     def __init__(self, graph: Path, config: BackendConfig, max_batch: int) -> None:
         """

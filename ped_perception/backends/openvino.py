@@ -40,7 +40,7 @@ _PRECISIONS = {'f32': 'fp32', 'f16': 'fp16', 'bf16': 'bf16', 'i8': 'int8', 'u8':
 
 
 class OpenVinoBackend(CpuBackend):
-    """Runs a typed graph with OpenVINO's CPU plugin, in float32 or bfloat16."""
+    """Runs a typed graph with OpenVINO's CPU plugin: float32, bfloat16 or quantised to INT8."""
 
     def __init__(self, graph: Path, config: BackendConfig, max_batch: int) -> None:
         """

@@ -171,8 +171,8 @@ def _gains(sample_dnw: Uint8Array, directions: Directions) -> tuple[Float32Array
 
 def tiled(values_nw: NDArray[Any], columns: int, rows: int) -> NDArray[Any]:
     """Average over tiles: float32[N, W] to float32[rows, columns]."""
-    tiled: NDArray[Any] = cv2.resize(values_nw, (columns, rows), interpolation=cv2.INTER_AREA)
-    return tiled
+    means: NDArray[Any] = cv2.resize(values_nw, (columns, rows), interpolation=cv2.INTER_AREA)
+    return means
 
 
 def _flat_share(fine_dtt: Float32Array, bright_grey: float) -> float:

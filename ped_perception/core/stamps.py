@@ -65,7 +65,6 @@ class StampGuard:
 
     Attributes:
         jumps: times that stamps went back.
-        age_s: of the newest picture judged, as far as it was known; negative in the future.
     """
 
     def __init__(self) -> None:
@@ -73,7 +72,6 @@ class StampGuard:
         self._last_ns: int | None = None
         self._seen_ns: int | None = None
         self.jumps = 0
-        self.age_s = 0.0
 
     def reset(self) -> None:
         """Forget the last stamp, because time was set."""
@@ -93,15 +91,15 @@ class StampGuard:
             those to come. When that stamp went back by more than ``jump_back_s``, ``jumps`` has
             been counted up.
         """
-        self.age_s = (now_ns - stamp_ns) * NS
+        age_s = (now_ns - stamp_ns) * NS
         seen_ns, self._seen_ns = self._seen_ns, stamp_ns
         # A stamp that stands still gets too old; that it stands still is what is wrong with it.
-        if stamp_ns == seen_ns and abs(self.age_s) < _OTHER_BASE_S:
+        if stamp_ns == seen_ns and abs(age_s) < _OTHER_BASE_S:
             return StampVerdict.REPEATED
         if config.max_frame_age_s:
-            if self.age_s > config.max_frame_age_s:
+            if age_s > config.max_frame_age_s:
                 return StampVerdict.TOO_OLD
-            if self.age_s < -config.max_future_s:
+            if age_s < -config.max_future_s:
                 return StampVerdict.FUTURE
         if self._last_ns is not None:
             step_s = (stamp_ns - self._last_ns) * NS

@@ -42,7 +42,7 @@ def values_from_file(path: Path, node: str) -> dict[str, object]:
         ConfigError: the file cannot be read, is no parameter file, or has nothing for the node.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise ConfigError(f'The parameter file {path} cannot be read: {error.strerror}.') \
             from error

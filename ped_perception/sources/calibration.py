@@ -36,7 +36,7 @@ def calibration_from_yaml(address: str) -> Calibration:
     """
     path = Path(address.removeprefix('file://')).expanduser()
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise CalibrationError(
             f'The calibration {path} cannot be read: {error.strerror}.') from error

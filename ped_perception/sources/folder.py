@@ -143,5 +143,5 @@ def _pictures_of(folder: Path) -> list[Path]:
 
 def _natural_key(file: Path) -> list[tuple[int, str]]:
     """Sort frame_2 before frame_10."""
-    return [(int(part), '') if part.isdigit() else (0, part)
+    return [(int(part), '') if part.isdecimal() else (0, part)
             for part in re.split(r'(\d+)', file.name)]

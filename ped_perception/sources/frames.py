@@ -71,11 +71,6 @@ class Calibration:
                 raise ValueError(f'{name} of a calibration must have {count} elements, '
                                  f'not {len(values)}')
 
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether the intrinsic matrix is known; CameraInfo says so with K[0] != 0."""
-        return self.k[0] != 0.0
-
     def resized(self, size_hw: tuple[int, int]) -> Calibration:
         """
         Give the calibration of the same picture scaled to another size.

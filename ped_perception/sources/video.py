@@ -47,7 +47,7 @@ class VideoSource(AbstractContextManager['VideoSource']):
             seeking is off by up to a group of pictures in some files.
 
     Raises:
-        SourceError: the file does not open, or holds no frame.
+        SourceError: the file does not open.
     """
 
     is_live = False

@@ -43,7 +43,6 @@ def test_file_of_camera_calibration(tmp_path):
         assert (calibration.k[0], calibration.k[4], calibration.k[8]) == (438.7, 437.3, 1.0)
         assert calibration.r[4] == 1.0
         assert (calibration.p[2], calibration.p[10]) == (322.7, 1.0)
-        assert calibration.is_calibrated
 
 
 @pytest.mark.parametrize(('content', 'message'), [
