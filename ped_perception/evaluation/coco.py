@@ -81,11 +81,13 @@ def labels_from_coco_file(path: Path, person: str = '') -> CocoLabels:
 def _read(path: Path, content: Any, classes: LabelClasses) -> CocoLabels:
     roles = _roles(path, content['categories'], classes)
     names: dict[Any, str] = {}
+    taken: set[str] = set()
     for entry in content['images']:
         name = Path(str(entry['file_name'])).name
-        if name in names.values():
+        if name in taken:
             raise SourceError(f'{path} has two pictures of the name {name}. Labels are found by '
                               f'it: give each folder of pictures labels of its own.')
+        taken.add(name)
         names[entry['id']] = name
     rows: dict[Any, list[Mapping[str, Any]]] = {key: [] for key in names}
     for entry in content['annotations']:
