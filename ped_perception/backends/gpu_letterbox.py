@@ -113,7 +113,7 @@ def compile_kernels(capability: str, path: Path) -> None:
         try:
             result = subprocess.run(
                 [nvcc, '-std=c++14', '-cubin', f'-arch={capability}', '-o', binary, SOURCE],
-                capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
+                capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BackendError(f'{nvcc} cannot be run: {error}. '
                                'Set preprocess to cpu.') from error

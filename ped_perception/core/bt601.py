@@ -17,8 +17,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from .types import Float64Array
+from ped_perception.core.types import Float64Array
 
 
 def _yuv_matrices() -> tuple[Float64Array, Float64Array]:

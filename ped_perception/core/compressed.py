@@ -34,10 +34,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-
-from .errors import ImageError
-from .raw import bgr_from_raw
-from .types import Uint8Array
+from ped_perception.core.errors import ImageError
+from ped_perception.core.raw import bgr_from_raw
+from ped_perception.core.types import Uint8Array
 
 MAX_PIXELS = 2 ** 26
 """Larger pictures are refused: 64 Mpixel, twice an 8K camera."""

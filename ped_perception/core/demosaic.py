@@ -37,8 +37,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from .types import Uint8Array
+from ped_perception.core.types import Uint8Array
 
 # Mirrored at each side, in pixels of the mosaic: one of a quarter for green, one for differences.
 _MARGIN = 4

@@ -35,12 +35,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-
-from .bt601 import BGR_FROM_YUV, YUV_FROM_BGR
-from .demosaic import bgr_from_bayer
-from .errors import ImageError
-from .native import NATIVE_LAYOUTS, NativePixels, Pixels
-from .types import Uint8Array
+from ped_perception.core.bt601 import BGR_FROM_YUV, YUV_FROM_BGR
+from ped_perception.core.demosaic import bgr_from_bayer
+from ped_perception.core.errors import ImageError
+from ped_perception.core.native import NATIVE_LAYOUTS, NativePixels, Pixels
+from ped_perception.core.types import Uint8Array
 
 # rows: uint8[rows, step] of the message, height, width, is_bigendian -> uint8[H, W, 3] BGR
 Decode = Callable[[Uint8Array, int, int, bool], Uint8Array]

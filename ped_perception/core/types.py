@@ -27,8 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .native import bgr_from_pixels, NativePixels, Pixels
+from ped_perception.core.native import bgr_from_pixels, NativePixels, Pixels
 
 Uint8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]

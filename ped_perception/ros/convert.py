@@ -31,14 +31,13 @@ from typing import Any
 from builtin_interfaces.msg import Time
 import cv2
 import numpy as np
+from ped_perception.core.encodings import bgr_from_compressed, pixels_from_raw, raw_from_bgr
+from ped_perception.core.errors import import_extra
+from ped_perception.core.types import Detections, Float64Array, Frame, Int64Array, Uint8Array
+from ped_perception.sources.frames import Calibration, CompressedPicture, RawPicture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
-
-from ..core.encodings import bgr_from_compressed, pixels_from_raw, raw_from_bgr
-from ..core.errors import import_extra
-from ..core.types import Detections, Float64Array, Frame, Int64Array, Uint8Array
-from ..sources.frames import Calibration, CompressedPicture, RawPicture
 
 CLASS_ID = 'pedestrian'
 
