@@ -16,15 +16,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 import re
+import signal
 import subprocess
 import sys
+import threading
 
 import build_interfaces
 import lock
 import pip_steps
+import psutil
 import pytest
 import ros_environment
 import setup_env
@@ -289,6 +293,56 @@ def test_failed_command_is_quoted(
     assert 'no space left' in said
     assert str(tmp_path / 'name.log') in said
     assert (tmp_path / 'name.log').read_text() == 'no space left\n'
+
+
+def test_what_runs_beside_a_step_is_followed(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+        ) -> None:
+    """Quote what failed beside the set-up as what fails in it."""
+    monkeypatch.setattr(steps, 'CACHE', tmp_path)
+    command = [sys.executable, '-c', 'print("no compiler"); raise SystemExit(3)']
+    with pytest.raises(SystemExit), steps.beside(command) as process, \
+            steps.Step('name', 'doing it') as step:
+        step.follow(process)
+    assert 'no compiler' in capsys.readouterr().err
+
+
+def test_an_interrupted_set_up_leaves_nothing_at_work() -> None:
+    """End what runs beside a step, and what that has started, when the step is interrupted."""
+    command = ['sh', '-c', 'sleep 1000 & echo $!; wait']
+    with contextlib.suppress(KeyboardInterrupt), steps.beside(command) as process:
+        assert process.stdout is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        assert child.is_running()
+        raise KeyboardInterrupt
+    assert process.returncode == -signal.SIGKILL
+    assert not psutil.wait_procs([child], timeout=60)[1]
+
+
+def test_a_second_build_waits_for_the_first(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use what another set-up has built meanwhile instead of building it twice."""
+    monkeypatch.setattr(steps, 'CACHE', tmp_path)
+    monkeypatch.setattr(build_interfaces, 'CACHE', tmp_path)
+    built: list[Path] = []
+
+    def build(work: Path) -> Path:
+        wheels = work / 'wheels'
+        wheels.mkdir()
+        (wheels / 'a.whl').touch()
+        built.append(wheels)
+        return wheels
+
+    monkeypatch.setattr(build_interfaces, 'build', build)
+    threads = [threading.Thread(target=build_interfaces.main) for _ in range(2)]
+    with steps.only_one('interfaces'):
+        for thread in threads:
+            thread.start()
+        assert not built
+    for thread in threads:
+        thread.join(60)
+    assert len(built) == 1
+    assert [path.name for path in build_interfaces.wheels()] == ['a.whl']
 
 
 def test_plugins_of_a_sourced_ros_do_not_stop_the_tests(root: Path, tmp_path: Path) -> None:

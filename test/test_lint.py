@@ -57,6 +57,7 @@ PYTHON_FILES = [str(path) for path in sources('*.py')]
 
 
 # All files in one test: minutes on a machine with other things to do.
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_flake8() -> None:
     """Hold ament_flake8's rules: PEP 8, quotes, import order, builtins, comprehensions."""

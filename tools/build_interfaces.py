@@ -18,11 +18,13 @@ Compile the message packages under ``interfaces/`` against the ROS 2 wheels, as 
 The wheels of ROS 2 lack a few message packages. Each folder of ``interfaces/`` is an ordinary
 ROS 2 interface package; it is built in a throw-away environment and packed so that installing it
 puts its libraries beside those of the ROS wheels: nothing has to be set at run time.
+``setup_env.py`` runs this program, beside installing other things, once ``.venv`` has pip.
 """
 
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 import hashlib
 import os
 from pathlib import Path
@@ -35,10 +37,12 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 import zipfile
 
-from pip_steps import install_lock
-from steps import CACHE, clean_environment, INTERFACES, REQUIREMENTS, Step
+from pip_steps import install_build_tools, install_lock
+from steps import CACHE, clean_environment, INTERFACES, only_one, REQUIREMENTS, Step, VENV
 
 LOCK = REQUIREMENTS / 'interfaces.txt'
+
+COMMAND = (sys.executable, Path(__file__))
 
 UNITY_BUILD = Path(__file__).with_name('unity_build.cmake')
 
@@ -72,38 +76,51 @@ def digest() -> str:
     return state.hexdigest()
 
 
-def wheels() -> list[Path]:
-    """
-    Return the wheels of all interface packages, building them when they are not in the cache.
+def cache_entry() -> Path:
+    """Return where the wheels for the definitions are kept; it exists once it is complete."""
+    return CACHE / 'interfaces' / digest()[:16]
 
-    The cache entry appears under its name only when it is complete, so that an interrupted
-    build is repeated.
-    """
-    entry = CACHE / 'interfaces' / digest()[:16]
-    if not entry.is_dir():
-        CACHE.mkdir(exist_ok=True)
-        names = ' and '.join(path.name for path in packages())
-        with Step('interfaces', f'building {names}') as step, \
-                tempfile.TemporaryDirectory(dir=CACHE, prefix='build-') as work:
-            finished = build(step, Path(work))
+
+def wheels() -> list[Path]:
+    """Return the wheels of all interface packages, which were built before."""
+    return sorted(cache_entry().glob('*.whl'))
+
+
+def main() -> None:
+    """Build all interface packages when they are not in the cache."""
+    # What a killed set-up left at work is waited for, and its result is used.
+    with only_one('interfaces'):
+        entry = cache_entry()
+        if entry.is_dir():
+            return
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix='build-') as work:
+            finished = build(Path(work))
             entry.parent.mkdir(exist_ok=True)
             finished.rename(entry)
-    return sorted(entry.glob('*.whl'))
 
 
-def build(step: Step, work: Path) -> Path:
+def build(work: Path) -> Path:
     """Build every interface package inside ``work``; return the folder with the wheels."""
-    venv = work / 'venv'
-    step.run([sys.executable, '-m', 'venv', venv])
-    install_lock(step, venv / 'bin/python', LOCK)
-    replace_builder_paths(venv)
-    finished = work / 'wheels'
+    venv, finished = work / 'venv', work / 'wheels'
     finished.mkdir()
-    for package in packages():
-        prefix = work / f'{package.name}-install'
+    with Step('interfaces', 'installing what compiles the message packages') as step:
+        # The pip of .venv serves here too: another one takes longer than all the rest.
+        step.run([sys.executable, '-m', 'venv', '--without-pip', venv])
+        for install in (install_build_tools, install_lock):
+            install(step, VENV / 'bin/python', LOCK, venv / 'bin/python')
+        replace_builder_paths(venv)
+    # Two at a time: half of what a package takes, one core does.
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda package: build_package(package, venv, work, finished), packages()))
+    return finished
+
+
+def build_package(package: Path, venv: Path, work: Path, finished: Path) -> None:
+    """Build one interface package; put its wheel into ``finished``."""
+    prefix = work / f'{package.name}-install'
+    with Step(package.name, f'building {package.name}') as step:
         compile_package(step, package, venv, work / f'{package.name}-build', prefix)
         pack(package, prefix, finished)
-    return finished
 
 
 def build_environment(venv: Path) -> dict[str, str]:
@@ -141,8 +158,7 @@ def compile_package(step: Step, source: Path, venv: Path, build_dir: Path, prefi
               f'-DCMAKE_PROJECT_INCLUDE={UNITY_BUILD}', f'-DCMAKE_PREFIX_PATH={venv}',
               f'-DCMAKE_INSTALL_PREFIX={prefix}',
               f'-DPython3_EXECUTABLE={venv / "bin/python3"}'], environment=environment)
-    step.run([cmake, '--build', build_dir], environment=environment,
-             progress=lambda line: f'{source.name} {line.split()[0]}' if line[:1] == '[' else None)
+    step.run([cmake, '--build', build_dir], environment=environment)
     step.run([cmake, '--install', build_dir, '--strip'], environment=environment)
 
 
@@ -196,5 +212,4 @@ def prune() -> None:
 
 
 if __name__ == '__main__':
-    for built in wheels():
-        print(built)
+    main()

@@ -35,12 +35,14 @@ def progress(line: str) -> str | None:
     return 'unpacking' if match[1] == 'Installing collected' else match[2].split('==')[0]
 
 
-def pip_install(step: Step, python: Path, *arguments: str | Path) -> None:
-    """Run pip of an environment without letting it choose dependencies."""
+def pip_install(step: Step, python: Path, *arguments: str | Path,
+                target: Path | None = None) -> None:
+    """Run pip of an environment, for a ``target`` without pip, without choosing dependencies."""
+    elsewhere: tuple[str | Path, ...] = ('--python', target) if target else ()
     # Compiling every module would take minutes; the set-up then compiles those that are used.
-    step.run([python, '-m', 'pip', 'install', '--no-deps', '--no-compile', '--no-build-isolation',
-              '--disable-pip-version-check', '--no-warn-script-location', *arguments],
-             progress=progress)
+    step.run([python, '-m', 'pip', *elsewhere, 'install', '--no-deps', '--no-compile',
+              '--no-build-isolation', '--disable-pip-version-check', '--no-warn-script-location',
+              *arguments], progress=progress)
 
 
 def entries(lock: str, names: tuple[str, ...]) -> str:
@@ -49,10 +51,15 @@ def entries(lock: str, names: tuple[str, ...]) -> str:
     return ''.join(block for block in blocks if re.split(r'[^\w.-]', block)[0] in names)
 
 
-def install_lock(step: Step, python: Path, lock: Path) -> None:
-    """Install a whole lock with its hashes checked, the build tools first."""
+def install_build_tools(step: Step, python: Path, lock: Path,
+                        target: Path | None = None) -> None:
+    """Install what a lock builds with; to be done before ``install_lock``."""
     with tempfile.NamedTemporaryFile('w', suffix='.txt') as first:
         first.write(entries(lock.read_text(), BUILD_TOOLS))
         first.flush()
-        pip_install(step, python, '--require-hashes', '-r', first.name)
-    pip_install(step, python, '--require-hashes', '-r', lock)
+        pip_install(step, python, '--require-hashes', '-r', first.name, target=target)
+
+
+def install_lock(step: Step, python: Path, lock: Path, target: Path | None = None) -> None:
+    """Install a whole lock with its hashes checked."""
+    pip_install(step, python, '--require-hashes', '-r', lock, target=target)

@@ -24,19 +24,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 from pathlib import Path
 import platform
+import signal
 import sys
-from typing import Iterator
+from typing import NoReturn
 
 import build_interfaces
-from pip_steps import install_lock, pip_install
+from pip_steps import install_build_tools, install_lock, pip_install
 import ros_environment
-from steps import CACHE, fail, REQUIREMENTS, ROOT, Step, VENV
+from steps import beside, fail, only_one, REQUIREMENTS, ROOT, Step, VENV
 import system_packages
 
 PYTHON = VENV / 'bin/python'
@@ -67,19 +67,6 @@ def leave_own_environment() -> None:
         if base == sys.executable:
             fail(f'this is the interpreter of {VENV} itself; run: deactivate')
         os.execv(base, [base, *sys.argv])
-
-
-@contextlib.contextmanager
-def only_one() -> Iterator[None]:
-    """Let one set-up of this folder run at a time; a second one waits."""
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / 'setup.lock').open('w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print('set-up: waiting for another set-up of this folder', flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def base_of(ros: ros_environment.RosEnvironment) -> str:
@@ -130,13 +117,18 @@ def create(ros: ros_environment.RosEnvironment) -> None:
 def install(ros: ros_environment.RosEnvironment, level: str) -> None:
     """Install the lock, the message packages and the package itself; compile what they need."""
     lock = REQUIREMENTS / ros.lock_name(level)
-    with Step('packages', f'installing the locked packages ({lock.name})') as step:
-        install_lock(step, PYTHON, lock)
-    if not ros.sourced:
-        wheels = build_interfaces.wheels()
-        with Step('messages', 'installing the message packages') as step:
-            pip_install(step, PYTHON, '--no-index', '--force-reinstall', *wheels)
-        build_interfaces.prune()
+    with contextlib.ExitStack() as until_installed:
+        with Step('packages', f'installing the locked packages ({lock.name})') as step:
+            install_build_tools(step, PYTHON, lock)
+            if not ros.sourced:
+                building = until_installed.enter_context(beside(build_interfaces.COMMAND))
+            install_lock(step, PYTHON, lock)
+        if not ros.sourced:
+            with Step('messages', 'building and installing the message packages') as step:
+                step.follow(building)
+                pip_install(step, PYTHON, '--no-index', '--force-reinstall',
+                            *build_interfaces.wheels())
+            build_interfaces.prune()
     with Step('package', 'installing ped_perception itself, editable') as step:
         pip_install(step, PYTHON, '--no-index', '--editable', ROOT)
     with Step('bytecode', 'compiling what the programs import') as step:
@@ -169,8 +161,14 @@ def set_up(level: str) -> None:
                                                    for name in included}})
 
 
+def end(*_: object) -> NoReturn:
+    """End the program as an error does: nothing that was started goes on."""
+    fail('ended by a signal; repeat the command to go on')
+
+
 def main() -> None:
     """Read the arguments and set up."""
+    signal.signal(signal.SIGTERM, end)
     parser = argparse.ArgumentParser(description='Set up .venv for ped_perception.')
     parser.add_argument('--dev', action='store_true', help='with the tools of tests and lints')
     arguments = parser.parse_args()
@@ -178,7 +176,7 @@ def main() -> None:
         fail(f'Python 3.10 or newer is needed, this is {platform.python_version()}. Name '
              'another interpreter: make PYTHON=python3.11 …')
     leave_own_environment()
-    with only_one():
+    with only_one('setup'):
         set_up('dev' if arguments.dev else 'run')
 
 

@@ -20,12 +20,15 @@ Standard library only: this runs before anything is installed.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
 import time
-from typing import Callable, NoReturn, Sequence
+from typing import Callable, Iterator, NoReturn, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / '.venv'
@@ -59,6 +62,45 @@ def clean_environment() -> dict[str, str]:
     # pip runs several times, and compiling it takes longer than most of what it does.
     environment.pop('PYTHONDONTWRITEBYTECODE', None)
     return environment
+
+
+def start(command: Sequence[str | Path], environment: dict[str, str] | None = None,
+          *, own_group: bool = False) -> subprocess.Popen[str]:
+    """Start a command of the set-up, its output in one pipe."""
+    return subprocess.Popen(
+        [str(word) for word in command], cwd=ROOT, env=environment or clean_environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors='replace', start_new_session=own_group)
+
+
+@contextlib.contextmanager
+def only_one(name: str) -> Iterator[None]:
+    """Let one program of this folder do a thing at a time; a second one waits."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / f'{name}.lock').open('w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('set-up: waiting for another set-up of this folder', flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def beside(command: Sequence[str | Path]) -> Iterator[subprocess.Popen[str]]:
+    """
+    Run a command beside what the block does; end it, children included, when the block ends.
+
+    Its output waits in a pipe until it is followed: for commands that say little.
+    """
+    process = start(command, own_group=True)
+    try:
+        yield process
+    finally:
+        # The group outlives its leader when a child was left behind.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 class Step:
@@ -105,10 +147,11 @@ class Step:
             environment: the whole environment; default ``clean_environment()``.
             progress: turns a line of output into a state worth showing on a terminal.
         """
-        process = subprocess.Popen(
-            [str(word) for word in command], cwd=ROOT, env=environment or clean_environment(),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors='replace')
+        self.follow(start(command, environment), progress)
+
+    def follow(self, process: subprocess.Popen[str],
+               progress: Callable[[str], str | None] = lambda line: None) -> None:
+        """Follow a started command to its end, as ``run`` does."""
         assert process.stdout is not None
         tail: list[str] = []
         try:
