@@ -76,7 +76,8 @@ def read_launch_file(path: Path) -> Element:
         parser.Parse(path.read_bytes(), True)
     except OSError as error:
         raise ConfigError(f'The launch file {path} cannot be read: {error.strerror}.') from error
-    except xml.parsers.expat.ExpatError as error:
+    # The last two are of an encoding that is unknown, or one that expat does not take.
+    except (xml.parsers.expat.ExpatError, LookupError, ValueError) as error:
         raise ConfigError(f'The launch file {path} is no XML: {error}.') from error
     (root,) = top.children
     if root.tag != 'launch':

@@ -69,11 +69,11 @@ def labels_from_coco_file(path: Path, person: str = '') -> CocoLabels:
     """
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f'Labels {path} cannot be read: {error}.') from error
     try:
         return _read(path, content, LabelClasses(person))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SourceError(f'{path} is no COCO annotation file: {type(error).__name__} '
                           f'({error}).') from error
 

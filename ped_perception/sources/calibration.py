@@ -48,7 +48,7 @@ def calibration_from_yaml(address: str) -> Calibration:
         raise CalibrationError(f'The calibration {path} is empty or no table of values.')
     try:
         return _calibration_from_content(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f'{error} is missing' if isinstance(error, KeyError) else str(error)
         raise CalibrationError(
             f'The calibration {path} is not usable: {reason}. It needs image_width, image_height, '

@@ -221,6 +221,14 @@ def test_entities_are_refused(tmp_path, capsys):
     assert 'document type' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('encoding', ['no-such', 'shift_jis'])
+def test_an_encoding_that_the_parser_does_not_take_is_told(tmp_path, capsys, encoding):
+    file = tmp_path / 'my.launch.xml'
+    file.write_text(f'<?xml version="1.0" encoding="{encoding}"?>\n<launch/>')
+    assert main([str(file)]) == 1
+    assert 'my.launch.xml is no XML' in capsys.readouterr().err
+
+
 def test_the_nodes_that_the_check_knows_are_installed(root):
     programs = (root / 'setup.py').read_text()
     for executable in OWN_NODES:

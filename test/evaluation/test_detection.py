@@ -133,12 +133,18 @@ def test_coco_labels_are_read(tmp_path):
     assert not labels.has_identities
 
 
+ENDLESS = ('{"categories": [{"id": 1}], "annotations": [], "images": '
+           '[{"id": 1, "file_name": "1.jpg", "width": Infinity, "height": 1}]}')
+
+
 @pytest.mark.parametrize(('text', 'says', 'why'), [
     ('{', 'cannot be read', 'no JSON'),
     ('[]', 'no COCO', 'a list'),
     ('{"categories": [], "images": [], "annotations": []}', 'no category', 'nobody to find'),
     ('{"categories": [{"id": 1, "name": "x"}], "images": [], "annotations": [{}]}', 'no COCO',
      'an annotation of nothing'),
+    (ENDLESS, 'no COCO', 'a picture without end'),
+    ('[' * 100_000, 'cannot be read', 'more brackets than anybody needs'),
 ])
 def test_bad_labels_are_named(tmp_path, text, says, why):
     path = tmp_path / 'labels.json'

@@ -53,6 +53,7 @@ def test_file_of_camera_calibration(tmp_path):
     (CONTENT.replace('0, 0, 1]}\ndis', '0, 1]}\ndis'), 'camera_matrix has 8 numbers'),
     (CONTENT.replace('640', '0'), 'the size is 0x480'),
     (CONTENT.replace('438.7', 'wide'), 'could not convert'),
+    (CONTENT.replace('640', '.inf'), 'cannot convert float infinity'),
 ])
 def test_file_that_is_none(tmp_path, content, message):
     file = tmp_path / 'camera.yaml'
