@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-import math
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,8 @@ from ped_perception.core.types import BoolArray, Float64Array, Int64Array, read_
 from ped_perception.evaluation.hota import Hota
 
 _MIN_OVERLAP = 0.5
+# From here on not every whole number is a float.
+_TOO_LARGE = 2.0 ** 53
 _COLUMNS_WITH_CLASS, _PEDESTRIAN, _UNCOUNTED_CLASSES = 9, 1, (2, 7, 8, 12)
 
 # name in the result: name in motmetrics
@@ -213,9 +214,10 @@ def _rows_from_csv(path: Path, least: int) -> Iterable[list[float]]:
             row = [float(part) for part in line.split(',')]
         except ValueError:
             row = []
-        if len(row) < least or not all(map(math.isfinite, row)):
-            raise SourceError(f'Line {number} of {path} is {line!r}; '
-                              f'it must hold {least} or more numbers, separated by commas.')
+        # Frames and ids are whole numbers that arrays can hold.
+        if len(row) < least or not all(abs(value) < _TOO_LARGE for value in row):
+            raise SourceError(f'Line {number} of {path} is {line!r}; it must hold {least} or more '
+                              f'numbers below 2^53, separated by commas.')
         yield row
 
 

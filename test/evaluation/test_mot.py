@@ -130,6 +130,7 @@ def test_ignore_files_are_read(tmp_path):
 
 @pytest.mark.parametrize(('line', 'why'), [
     ('1,2,3,4,5,6', 'a column is missing'), ('1,2,a,4,5,6,1', 'not a number'),
+    ('1,1e30,3,4,5,6,1', 'an id that no array holds'),
     ('1,2,nan,4,5,6,1', 'not a finite number'), ('1;2;3;4;5;6;1', 'another separator'),
 ])
 def test_a_bad_line_is_named(tmp_path, line, why):
