@@ -166,7 +166,7 @@ def our_way(publisher: Any, backend_name: str, precision: str, views: tuple[str,
 
 def measure(index: int, count: int) -> Row:
     """Run one variant in this process, on pictures of the demo clip."""
-    from ped_perception.backends.memory import peak_memory_mb
+    from ped_perception.backends.process_memory import peak_memory_mb
     from ped_perception.ros import convert, memory
     import rclpy
     from vision_msgs.msg import Detection2DArray

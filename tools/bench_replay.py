@@ -46,10 +46,10 @@ PERIOD_NS = 100_000_000
 FIRST_NS = 1_000_000_000
 IMAGE = 'sensor_msgs/msg/Image'
 
-# What a program uses at its peak, only the program itself knows: see backends.memory.
+# What a program uses at its peak, only the program itself knows: see backends.process_memory.
 PROGRAM = """
 import sys
-from ped_perception.backends.memory import peak_memory_mb
+from ped_perception.backends.process_memory import peak_memory_mb
 from ped_perception.cli.replay import main
 code = main(sys.argv[1:])
 print(peak_memory_mb())

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from ped_perception.backends.config import BackendConfig
 from ped_perception.backends.cpu import has_fast_int8
-from ped_perception.backends.memory import give_back_memory
+from ped_perception.backends.process_memory import give_back_memory
 from ped_perception.core.config import size_hw_from_text, text_from_size_hw
 from ped_perception.core.errors import (
     BackendError,

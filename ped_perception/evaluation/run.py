@@ -23,7 +23,7 @@ import time
 
 import numpy as np
 from ped_perception.backends import BackendConfig, open_backend
-from ped_perception.backends.memory import peak_memory_mb
+from ped_perception.backends.process_memory import peak_memory_mb
 from ped_perception.core.errors import SourceError
 from ped_perception.core.follow import Follower, Mounting
 from ped_perception.core.perception import PerceptionConfig

@@ -24,7 +24,7 @@ import time
 from typing import Any, Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from ped_perception.backends.memory import peak_memory_mb
+from ped_perception.backends.process_memory import peak_memory_mb
 from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.health import CameraFacts, Health, HealthConfig, HealthReport
 from ped_perception.core.pipeline import BackendInfo

@@ -19,8 +19,8 @@ import subprocess
 import sys
 
 import numpy as np
-from ped_perception.backends import memory
-from ped_perception.backends.memory import peak_memory_mb
+from ped_perception.backends import process_memory
+from ped_perception.backends.process_memory import peak_memory_mb
 import pytest
 
 _SIZE_MB = 300
@@ -28,7 +28,7 @@ _SIZE_MB = 300
 _FREE = """
 from pathlib import Path
 import re
-from ped_perception.backends.memory import give_back_memory
+from ped_perception.backends.process_memory import give_back_memory
 from ped_perception.ros.memory import keep_large_blocks
 def resident_mb():
     return int(re.search(r'VmRSS:\\s*(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024
@@ -44,7 +44,7 @@ def test_a_child_does_not_inherit_the_peak_of_its_parent():
     before_mb = peak_memory_mb()
     large = np.ones(_SIZE_MB * 2**20, np.uint8)
     parent_mb = peak_memory_mb()
-    program = ('from ped_perception.backends.memory import peak_memory_mb\n'
+    program = ('from ped_perception.backends.process_memory import peak_memory_mb\n'
                'print(peak_memory_mb())')
     child = subprocess.run([sys.executable, '-c', program], check=True, capture_output=True,
                            text=True)
@@ -85,5 +85,5 @@ def test_what_a_process_keeps_for_later_goes_back_when_asked():
 
 
 def test_without_such_a_library_nothing_happens(monkeypatch):
-    monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: object())
-    assert not memory.give_back_memory()
+    monkeypatch.setattr(process_memory.ctypes, 'CDLL', lambda _: object())
+    assert not process_memory.give_back_memory()
