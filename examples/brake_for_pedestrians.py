@@ -64,8 +64,8 @@ class BrakeForPedestrians(Node):
     def decide(self):
         """Publish the decision, and log when its reason changes."""
         # Health speaks ten times a second: silent for 0.3 s is FAILED, says doc/planner.md.
-        silent = [topic for topic, kind in INPUTS.items() if time.monotonic() - self.newest.get(
-            topic, (float('-inf'),))[0] > (0.3 if kind is DiagnosticStatus else self.silence_s)]
+        silent = [name for name in INPUTS if name not in self.newest or time.monotonic()
+                  - self.newest[name][0] > {'ped_detector/health': 0.3}.get(name, self.silence_s)]
         reason = f'{", ".join(silent)} silent' if silent else self.danger(
             *(self.newest[topic][1] for topic in INPUTS))
         if reason != self.reason:

@@ -267,7 +267,7 @@ def main(args: list[str] | None = None) -> int:
     Run the node until the source ends or a signal comes.
 
     Returns:
-        0, or 1 after an error, which was said.
+        0, or 1 after an error that the log or the standard error names.
     """
     stop = threading.Event()
 
