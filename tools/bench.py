@@ -142,13 +142,14 @@ One view each, default backend: the newest pictures share a batch.""",
                                   lambda: bench_shared_batches(images)),
         'people': Section('Many people', """
 Following with the colours of the picture, placing on the ground, and the filter on the ground.
-`ahead_ms` is the background motion of a picture, which the node measures while it
-decodes, and is not in `sum_ms`. `least_ms` adds the least times of the other three: the medians
+`ahead_ms` is the background motion of a picture, which is measured while the network
+runs, and is not in `sum_ms`. `least_ms` adds the least times of the other three: the medians
 of a machine with other work to do say little.""",
                           lambda: bench_people(images[0])),
         'replay': Section('Replaying a recording', """
 `demo/pets_street.mcap` through `ped_replay`, milliseconds a picture. `overhead` is the share of
-the time that is neither inference nor decoding.""", bench_replay),
+the time that is neither inference nor decoding; following (`track_ms`) and writing go on while the
+network looks at the next picture.""", bench_replay),
         'replay_memory': Section('Replaying long recordings', """
 Raw pictures of 1280x720, seen in one view of 320x192. `peak_mib` is the most memory that the
 process had; the ratio is to the short recording.""", bench_replay_memory),

@@ -73,9 +73,8 @@ def harvest(source: Source, output: Path, selection: Selection, backend_config: 
     if output.exists():
         raise ConfigError(f'{output} exists already, and nothing is overwritten. Remove it, or '
                           f'give another name.')
-    with open_backend(backend_config, len(config.detector.views)) as backend:
-        listening = ListeningBackend(backend)
-        perception = Perception(listening, config)
+    with (open_backend(backend_config, len(config.detector.views)) as backend,
+          Perception(listening := ListeningBackend(backend), config) as perception):
         glimpses, undecodable = _looked_over(
             selected(source, selection), listening, perception, config, progress)
         if not glimpses:
@@ -102,7 +101,7 @@ def _looked_over(frames: Iterable[tuple[int, SourceFrame]], backend: ListeningBa
         except ImageError:
             undecodable += 1
             continue
-        (seen,), _, _ = perception.step([frame])
+        (seen,) = perception.step([frame])
         glimpse = Glimpse(number, frame.camera, frame.stamp_ns, look_of(frame.image_hw3))
         note_scores(glimpse, seen.detections, threshold)
         note_views(glimpse, _by_view(frame, backend, config), threshold)

@@ -17,8 +17,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 import time
 
@@ -26,11 +28,14 @@ import cv2
 from diagnostic_msgs.msg import DiagnosticStatus
 from ped_perception.backends import open_backend
 from ped_perception.core.errors import ConfigError
-from ped_perception.core.health import node_health, NodeFacts
+from ped_perception.core.follow import Mounting
+from ped_perception.core.ground_motion import EgoMotion
+from ped_perception.core.ground_types import GroundReason
+from ped_perception.core.health import HealthReport, node_health, NodeFacts
 from ped_perception.core.perception import Perception
 from ped_perception.core.pipeline import Backend
-from ped_perception.core.types import Tracks
-from ped_perception.replay.camera import ReplayedCamera
+from ped_perception.core.types import Detections, Tracks
+from ped_perception.replay.camera import Picture, ReplayedCamera
 from ped_perception.replay.cameras import camera_values, topics_of_cameras
 from ped_perception.replay.result_bag import ResultBag
 from ped_perception.replay.summary import digest_of, Summary, SUMMARY_NAME
@@ -50,6 +55,8 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 _NODE = 'ped_detector'
 _LONGEST_SILENCE_NS = 60_000_000_000
+# Tasks that wait to be written at most: copied pictures may be among them.
+_MOST_WAITING = 16
 
 # Told of after each picture: how many were taken in, and how many there are as far as known.
 Progress = Callable[[int, 'int | None'], None]
@@ -109,6 +116,7 @@ def replay(bag: Path, output: Path, settings: Settings, *, start_s: float = 0.0,
             stack.callback(backend.close)
         run = _Run(storage, settings, backend, results,
                    storage.start_ns + round(start_s * 1e9))
+        stack.callback(run.close)
         _refuse_other_info_topics(settings, names, source)
         if images:
             infos = {camera.info_topic for camera in source.cameras if camera.info_topic}
@@ -134,7 +142,12 @@ def _refuse_other_info_topics(settings: Settings, names: Mapping[str, str], sour
 
 
 class _Run:
-    """The pipeline, and what it remembers from picture to picture."""
+    """
+    The pipeline, and what it remembers from picture to picture.
+
+    What was found is followed and written in the thread of :class:`Perception`, in order, while
+    the network looks at the next picture.
+    """
 
     def __init__(self, storage: Storage, settings: Settings, backend: Backend,
                  results: ResultBag, start_ns: int) -> None:
@@ -160,6 +173,10 @@ class _Run:
             times_s=dict.fromkeys(
                 ('decode', 'views', 'infer', 'postprocess', 'track', 'write'), 0.0))
 
+    def close(self) -> None:
+        """Finish what is to be written, and end."""
+        self._perception.close()
+
     def copy(self, storage: Storage, topics: set[str]) -> None:
         """Have the messages of some topics copied."""
         self._copied = Messages(storage, topics, self._start_ns)
@@ -181,32 +198,25 @@ class _Run:
         self._spent('decode', begin_s)
         if picture is None:
             return
-        camera.watch(picture)
+        watching = self._later(partial(camera.watch, picture))
         mounting = camera.mounting(frame, picture)
         views = camera.views(picture, mounting, self._backend.info.network_hw)
-        (seen,), times, track_s = self._perception.step(
-            [picture.upright], [views], {name: mounting},
-            self._surroundings.ego(frame.stamp_ns))
-        for stage, spent_s in (*asdict(times).items(), ('track_s', track_s)):
+        (detections,), times = self._perception.detect([picture.upright], [views])
+        # What is told of health next must know.
+        watching.result()
+        for stage, spent_s in asdict(times).items():
             self.summary.times_s[stage.removesuffix('_s')] += spent_s
-        begin_s = time.perf_counter()
-        found = camera.found(picture, seen, self._settings.detector.score_threshold)
-        ids_n = seen.ids_n()[:len(found)]
-        self._results.write(f'/{_NODE}/{name}/detections', frame.log_ns,
-                            self._fillers[name].fill(found, ids_n))
-        self._pictures[name] = camera.tracks(picture, seen.tracks)
-        self._write_people(frame.log_ns)
-        self._ids.update(ids_n[ids_n >= 0].tolist())
         self.summary.looked_at += 1
-        self.summary.detections += len(found)
         log_s = frame.log_ns / 1e9
-        camera.stats.looked_at(log_s, log_s, 0.0, len(found))
-        self._spent('write', begin_s)
+        camera.stats.looked_at(log_s, log_s, 0.0, 0)
+        self._later(partial(self._tell, frame.log_ns, camera, picture, detections, mounting,
+                            self._surroundings.ego(frame.stamp_ns)))
 
     def end(self, source: BagSource) -> None:
         """Write what is left, add up, and note what could not be read."""
         self._tell_health(self._newest_ns + 1)
         self._copy_until(self._newest_ns)
+        self._perception.settle()
         self.summary.notes = tuple(source.notes) + tuple(
             f'{count} {what} could not be used and are left out.' for count, what in (
                 (source.skipped, 'damaged messages of pictures or calibrations'),
@@ -218,15 +228,30 @@ class _Run:
             if (drops := {cause.value: count for cause, count in camera.stats.drops.items()
                           if count})}
 
-    def _write_people(self, log_ns: int) -> None:
+    def _tell(self, log_ns: int, camera: ReplayedCamera, picture: Picture, detections: Detections,
+              mounting: Mounting | GroundReason, ego: EgoMotion | None) -> None:
+        """Follow the people of a picture; write what was found, and everybody around."""
+        begin_s = time.perf_counter()
+        (seen,) = self._perception.follow(
+            [picture.upright], [detections], {camera.name: mounting}, ego)
+        self._spent('track', begin_s)
+        begin_s = time.perf_counter()
+        found = camera.found(picture, seen, self._settings.detector.score_threshold)
+        ids_n = seen.ids_n()[:len(found)]
+        self._ids.update(ids_n[ids_n >= 0].tolist())
+        self.summary.detections += len(found)
+        self._results.write(f'/{_NODE}/{camera.name}/detections', log_ns,
+                            self._fillers[camera.name].fill(found, ids_n))
+        self._pictures[camera.name] = camera.tracks(picture, seen.tracks)
         people = self._perception.follower.everybody()
         assert people is not None
+        self.summary.placed += int(people.valid_t.sum())
         base_frame = self._settings.node.base_frame
         self._results.write(f'/{_NODE}/pedestrians', log_ns, detection3d_array_from_tracks(
             people, base_frame, self._settings.ground.ground_z_m))
         self._results.write(f'/{_NODE}/unplaced', log_ns, unplaced_from_tracks(
             people, self._pictures, base_frame))
-        self.summary.placed += int(people.valid_t.sum())
+        self._spent('write', begin_s)
 
     def _tell_health(self, log_ns: int) -> None:
         """Write health as often as the node publishes it, by the time of writing."""
@@ -239,18 +264,27 @@ class _Run:
             report = node_health(NodeFacts(), {
                 name: camera_facts(camera, now_s, True)
                 for name, camera in self._cameras.items()}, self._settings.health)
-            self._results.write(f'/{_NODE}/health', self._health_ns, status_from_report(
-                _NODE, report, {f'{name}.ground': camera.geometry.problem
-                                for name, camera in self._cameras.items()}))
+            self._later(partial(self._write_health, self._health_ns, report, {
+                f'{name}.ground': camera.geometry.problem
+                for name, camera in self._cameras.items()}))
             self._health_ns += period_ns
+
+    def _write_health(self, log_ns: int, report: HealthReport, values: Mapping[str, str],
+                      ) -> None:
+        self._results.write(f'/{_NODE}/health', log_ns, status_from_report(_NODE, report, values))
 
     def _copy_until(self, log_ns: int) -> None:
         if self._copied is not None:
             for topic, written_ns, data in self._copied.until(log_ns):
-                self._results.copy(topic, self._types[topic], written_ns, data)
+                self._later(partial(self._results.copy, topic, self._types[topic], written_ns,
+                                    data))
+
+    def _later(self, task: Callable[[], None]) -> Future[None]:
+        """Have something done after all that came before, beside the network."""
+        return self._perception.afterwards(task, _MOST_WAITING)
 
     def _forget_everybody(self) -> None:
-        self._perception.follower.reset()
+        self._perception.reset()
         for camera in self._cameras.values():
             camera.forget_times()
 

@@ -28,7 +28,11 @@ from vision_msgs.msg import Detection2DArray
 
 
 class CameraOutput:
-    """Publishers of one camera, for the inference thread; any may ask whether they are wanted."""
+    """
+    Publishers of one camera, for the thread that follows people.
+
+    Any thread may ask whether they are wanted.
+    """
 
     def __init__(self, node: LifecycleNode, camera: str, quality: Callable[[], int]) -> None:
         """

@@ -48,19 +48,22 @@ class Drop(enum.Enum):
     """It could not be decoded."""
     INFERENCE = 'inference'
     """The inference failed."""
+    RESULT = 'result'
+    """What was found could not be followed or published."""
 
 
 # Nothing is known of what the picture shows, though it was to be looked at.
 _UNUSABLE = frozenset({Drop.TOO_OLD, Drop.FUTURE, Drop.REPEATED, Drop.DISORDERED, Drop.BAD,
-                       Drop.INFERENCE})
+                       Drop.INFERENCE, Drop.RESULT})
 
 
 class CameraStats:
     """
     Counts and times of one camera since the node was configured.
 
-    ``arrived`` and the drops RATE, IDLE and REPLACED are told by the executor's thread, all else
-    by the inference thread; any thread may read.
+    ``arrived`` and the drops RATE, IDLE and REPLACED are told by the executor's thread,
+    ``looked_at`` and the drop RESULT by the one that follows people, all else by the inference
+    thread; any thread may read.
     """
 
     def __init__(self) -> None:
@@ -113,7 +116,8 @@ class CameraStats:
         self.rate.add(now_s)
         self.latency_ms.add(latency_s * 1e3)
         self._usable.append(True)
-        if all(self._usable):
+        # A copy: another thread may tell of the next picture.
+        if all(list(self._usable)):
             # Whatever it was, it is over.
             self.last_problem = ''
         self._latencies_s.append(latency_s)

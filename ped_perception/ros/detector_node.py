@@ -15,10 +15,10 @@
 """
 The detector node: pictures of N cameras in, pedestrians out.
 
-Three threads. The executor's owns the node: its callbacks store the newest picture of each
-camera. The inference thread (``ros.lookout``) does the work. The health thread
-(``ros.health``) tells how far the answers can be trusted, whatever the other two do. All
-arithmetic is in ``core``.
+Four threads. The executor's owns the node: its callbacks store the newest picture of each
+camera. The inference thread (``ros.lookout``) detects. The thread of ``core.perception`` follows
+people and publishes (``ros.announcer``). The health thread (``ros.health``) tells how far the
+answers can be trusted, whatever the others do. All arithmetic is in ``core``.
 """
 
 from __future__ import annotations

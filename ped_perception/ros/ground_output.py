@@ -50,7 +50,7 @@ class GroundOutputConfig:
 
 class GroundOutput:
     """
-    Publishers of everybody around the vehicle, for the inference thread.
+    Publishers of everybody around the vehicle, for the thread that follows people.
 
     A message that nobody subscribes to is not built; any thread may ask whether one is wanted.
     """

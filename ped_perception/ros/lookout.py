@@ -13,37 +13,38 @@
 # limitations under the License.
 
 """
-What the inference thread does: take pictures, detect, follow, publish, and recover.
+What the inference thread does: take pictures, detect, hand on what was found, and recover.
 
 Everything here runs in that one thread, apart from the methods that say otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 import math
 import time
 import traceback
 
 import cv2
 from ped_perception.core.errors import PedPerceptionError
-from ped_perception.core.follow import Mounting, Seen
+from ped_perception.core.follow import Mounting
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.overload import ViewBudget
 from ped_perception.core.perception import Perception, PerceptionConfig
 from ped_perception.core.pipeline import Backend, BackendInfo
 from ped_perception.core.recovery import Recovery, RecoveryConfig
-from ped_perception.core.rotation import source_from_upright_boxes
 from ped_perception.core.schedule import Schedule
 from ped_perception.core.stamps import AgeConfig
-from ped_perception.core.types import Detections, Frame, Tracks
+from ped_perception.core.types import Frame
 from ped_perception.core.views import (
     HORIZON,
     region_from_numbers,
     specs_from_texts,
     ViewSpec,
 )
+from ped_perception.ros.announcer import Announcer, LookedAt
 from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.ground_output import GroundOutput
 from ped_perception.ros.pictures import Camera, Picture, PictureTaker
@@ -99,7 +100,7 @@ class Lookout:
         """
         self._cameras = cameras
         self._config = config
-        self._surroundings, self._ground = surroundings, ground
+        self._surroundings = surroundings
         self._open_network = open_network
         self._clock, self._logger = clock, logger
         self._backend: Backend | None = None
@@ -107,6 +108,9 @@ class Lookout:
         self._all_views = True
         self._time_was_set = False
         self._taker = PictureTaker(cameras, surroundings, logger)
+        self._announcer = Announcer(
+            cameras, ground, lambda: self._config.perception.detector.score_threshold, clock,
+            logger)
         self.recovery = Recovery(recovery)
         self.schedule = Schedule({name: camera.config.priority
                                   for name, camera in cameras.items()})
@@ -153,6 +157,8 @@ class Lookout:
         """Release the network."""
         self._release()
         self._taker.close()
+        if self._perception is not None:
+            self._perception.close()
 
     def _release(self) -> None:
         if self._backend is not None:
@@ -188,19 +194,16 @@ class Lookout:
             return
         assert self._perception is not None
         decoding_s = time.perf_counter()
-        pictures = self._taker.decoded(fine, self._perception.follower.look_ahead,
-                                       self._perception.pipeline.native_layouts)
+        pictures = self._taker.decoded(fine, self._perception.pipeline.native_layouts)
         if not pictures:
             return
         decode_s = time.perf_counter() - decoding_s
-        waiting = {picture.source.camera for picture in pictures}
         try:
-            for camera in self._looked_at(pictures, taken_ns, decode_s):
-                waiting.remove(camera)
+            self._look_at(pictures, taken_ns, decode_s)
         except Exception as error:  # noqa: BLE001 - whatever failed, the next picture may not
             self._failed(error)
-            for camera in waiting:
-                self._lose(camera)
+            for picture in pictures:
+                self._lose(picture.source.camera)
         finally:
             self.step_began_s = math.nan
 
@@ -210,65 +213,31 @@ class Lookout:
                              f'a recording, and wrong on a vehicle.',
                              throttle_duration_sec=_LOG_PERIOD_S)
         if self._perception is not None:
-            self._perception.follower.reset()
+            self._perception.reset()
         for camera in self._cameras.values():
             camera.stats.forget_times()
             camera.guard.reset()
 
     # --- the inference -----------------------------------------------------------------------
 
-    def _looked_at(self, pictures: Sequence[Picture], taken_ns: int, decode_s: float,
-                   ) -> Iterator[str]:
-        """Look at pictures, publish what is there, and yield each camera that is done."""
+    def _look_at(self, pictures: Sequence[Picture], taken_ns: int, decode_s: float) -> None:
+        """Detect, and have what was found followed and published in the other thread."""
         assert self._perception is not None
         frames = [picture.upright for picture in pictures]
         mountings = {frame.camera: self._mounting(frame) for frame in frames}
         views = [self._views_of(frame, mountings[frame.camera]) for frame in frames]
         ego = self._surroundings.ego(max(frame.stamp_ns for frame in frames))
         self.step_began_s = time.monotonic()
-        seen, times, track_s = self._perception.step(frames, views, mountings, ego)
+        detections, times = self._perception.detect(frames, views)
         self.step_began_s = math.nan
         self.schedule.measured(sum(len(of_frame) for of_frame in views),
                                times.views_s + times.infer_s + times.postprocess_s)
         if self.recovery.succeeded():
             self._logger.info('The inference works again')
-        stages_s = {'decode': decode_s, 'views': times.views_s, 'infer': times.infer_s,
-                    'postprocess': times.postprocess_s, 'track': track_s}
-        published = []
-        for picture, of_picture in zip(pictures, seen, strict=True):
-            begin_s = time.perf_counter()
-            found = self._found(picture, of_picture)
-            self._cameras[picture.source.camera].output.publish(found, of_picture.ids_n())
-            published.append(found)
-            self._account(picture, len(found), taken_ns, stages_s, time.perf_counter() - begin_s)
-            yield picture.source.camera
-        self._ground.publish(
-            {picture.source.camera: self._tracks(picture, of_picture.tracks)
-             for picture, of_picture in zip(pictures, seen, strict=True)},
-            self._perception.follower.everybody, self._clock.now().nanoseconds)
-        for picture, found in zip(pictures, published, strict=True):
-            self._cameras[picture.source.camera].output.publish_annotated(picture.source, found)
-
-    def _found(self, picture: Picture, seen: Seen) -> Detections:
-        """Give what is published of a picture, in pixels of the camera."""
-        threshold = self._config.perception.detector.score_threshold
-        found = seen.detections.from_score(threshold)
-        turns = self._cameras[found.camera].config.rotation_deg // 90
-        if not turns:
-            return found
-        source_hw = picture.source.source_hw
-        return Detections(found.camera, found.stamp_ns, found.frame_id, source_hw,
-                          source_from_upright_boxes(found.boxes_n4, source_hw, turns),
-                          found.scores_n)
-
-    def _tracks(self, picture: Picture, tracks: Tracks) -> Tracks:
-        """Give tracks in pixels of the camera."""
-        turns = self._cameras[tracks.camera].config.rotation_deg // 90
-        if not turns:
-            return tracks
-        source_hw = picture.source.source_hw
-        return replace(tracks, source_hw=source_hw, boxes_t4=source_from_upright_boxes(
-            tracks.boxes_t4, source_hw, turns))
+        looked = LookedAt(pictures, detections, mountings, ego, taken_ns, {
+            'decode': decode_s, 'views': times.views_s, 'infer': times.infer_s,
+            'postprocess': times.postprocess_s}, time.perf_counter())
+        self._perception.afterwards(partial(self._announcer.announce, looked, self._perception))
 
     def _mounting(self, frame: Frame) -> Mounting | GroundReason:
         camera = self._cameras[frame.camera]
@@ -298,17 +267,6 @@ class Lookout:
         camera.stats.reduced += len(texts) > 1
         return specs[:1]
 
-    def _account(self, picture: Picture, people: int, taken_ns: int,
-                 stages_s: Mapping[str, float], publish_s: float) -> None:
-        """Take the times of one picture; the stages add up to the latency."""
-        stats = self._cameras[picture.source.camera].stats
-        stamp_ns = picture.source.stamp_ns
-        latency_s = (self._clock.now().nanoseconds - stamp_ns) / 1e9
-        stats.looked_at(picture.received_s, time.monotonic(), latency_s, people)
-        for stage, value_s in {'receive': (taken_ns - stamp_ns) / 1e9, **stages_s,
-                               'publish': publish_s}.items():
-            stats.stage_ms[stage].add(value_s * 1e3)
-
     # --- failures ----------------------------------------------------------------------------
 
     def _ready(self) -> bool:
@@ -330,7 +288,7 @@ class Lookout:
         assert self._perception is not None
         self._perception.pipeline.take_backend(self._backend)
         # Whatever it was that failed: nothing of it may be left.
-        self._perception.follower.reset()
+        self._perception.reset()
         self.info = self._backend.info
         return True
 

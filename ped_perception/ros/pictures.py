@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import os
@@ -127,20 +127,18 @@ class PictureTaker:
                     verdict, stamp_ns, now_ns, config, clock_stands=clock_stands))
         return fine, jumped
 
-    def decoded(self, arrivals: Sequence[Arrival], look_ahead: Callable[[Frame], None],
-                native: Collection[str]) -> list[Picture]:
+    def decoded(self, arrivals: Sequence[Arrival], native: Collection[str]) -> list[Picture]:
         """
         Decode pictures; those that cannot be are counted.
 
         Args:
             arrivals: at most one of each camera.
-            look_ahead: called with each upright picture, in several threads.
             native: layouts that are not to be decoded: the backend takes them as they are.
         """
         def decode(arrival: Arrival) -> Picture | None:
             """Take in one picture, in a thread of the pool; None for one that is refused."""
             try:
-                return self._taken_in(arrival, look_ahead, native)
+                return self._taken_in(arrival, native)
             except ImageError as error:
                 problem = str(error)
             except Exception as error:  # noqa: BLE001 - one picture must not cost the node
@@ -156,9 +154,8 @@ class PictureTaker:
         """End the threads."""
         self._decoders.shutdown()
 
-    def _taken_in(self, arrival: Arrival, look_ahead: Callable[[Frame], None],
-                  native: Collection[str]) -> Picture:
-        """Decode a picture, see whether the camera sees and how it moved; in any thread."""
+    def _taken_in(self, arrival: Arrival, native: Collection[str]) -> Picture:
+        """Decode a picture and see whether the camera sees; in any thread."""
         camera = self._cameras[arrival.camera]
         source = upright = (
             frame_from_compressed_image(arrival.message, arrival.camera)
@@ -170,7 +167,6 @@ class PictureTaker:
         ego = self._surroundings.ego(source.stamp_ns)
         camera.image_problems = tuple(problem.value for problem in camera.monitor.check(
             source, moving=ego is not None and abs(ego.speed_m_s) > _MOVING_M_S))
-        look_ahead(upright)
         return Picture(source, upright, arrival.received_s)
 
     def _refuse(self, camera: Camera, cause: Drop, problem: str) -> None:

@@ -440,13 +440,41 @@ def test_a_view_that_cannot_be_placed_is_told(node_with_double, street_hw3, capf
     assert 'horizon of camera camera is left out: no CameraInfo has come' in capfd.readouterr().err
 
 
-def test_a_picture_is_counted_once_also_when_publishing_fails(node_with_double, street_hw3):
+def _broken(*_):
+    raise RuntimeError('planned')
+
+
+@pytest.mark.parametrize(('broken', 'problem'), [
+    (lambda node: (node._ground, 'publish'), 'Everybody around the vehicle could not be'),
+    (lambda node: (node._cameras['camera'].output, 'publish'), 'Detections could not be'),
+    (lambda node: (node._lookout._perception.follower, 'step'), 'People could not be followed'),
+])
+def test_a_result_that_cannot_be_told_is_no_failure_of_the_network(
+        node_with_double, street_hw3, monkeypatch, broken, problem):
+    node, opened = node_with_double
+    stats = node._cameras['camera'].stats
+    with monkeypatch.context() as patch:
+        patch.setattr(*broken(node), _broken)
+        node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
+        wait_for(lambda: stats.drops[Drop.RESULT] == 1)
+    assert problem in stats.problem
+    assert 'RuntimeError: planned' in stats.problem
+    node._on_image('camera', image_from_bgr(street_hw3, 2, 'f'))
+    wait_for(lambda: stats.processed == 1)
+    assert (stats.received, stats.total_dropped, stats.problem) == (2, 1, '')
+    assert (node._lookout.recovery.total, len(opened)) == (0, 1)
+
+
+def test_an_annotated_picture_that_cannot_be_drawn_costs_no_result(
+        node_with_double, street_hw3, monkeypatch, capfd):
     node, _ = node_with_double
-    stats, ground = node._cameras['camera'].stats, node._ground
-    ground.publish = lambda *_: 1 / 0
+    stats = node._cameras['camera'].stats
+    monkeypatch.setattr(node._cameras['camera'].output, 'publish_annotated', _broken)
     node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
-    wait_for(lambda: node._lookout.recovery.total == 1)
-    assert (stats.received, stats.processed, stats.total_dropped) == (1, 1, 0)
+    wait_for(lambda: stats.processed == 1)
+    assert stats.total_dropped == 0
+    wait_for(lambda: 'annotated picture could not be published: RuntimeError: planned'
+             in capfd.readouterr().err)
 
 
 def test_a_health_that_cannot_be_told_ends_the_node(node_with_double):
