@@ -31,6 +31,7 @@ from ped_perception.backends.graph_io import (
     OUTPUTS,
     Shape,
 )
+from ped_perception.backends.openvino_cache import compiled_path, keep_compiled, load_compiled
 from ped_perception.core.errors import BackendError, import_extra
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.types import Candidates
@@ -52,12 +53,8 @@ class OpenVinoBackend(CpuBackend):
         ov = import_extra('openvino', 'openvino')
         core = ov.Core()
         try:
-            network = core.read_model(str(graph))
-            shape = graph_shape_from_io(graph, _io(network.inputs), _io(network.outputs))
-            # A static batch of one, run slot after slot, is a quarter faster than a dynamic
-            # batch and as fast as a static larger one: on a CPU a batch shares nothing.
-            network.reshape({INPUT: [1, *shape.network_hw, 3]})
-            compiled = core.compile_model(network, 'CPU', _properties(core, config))
+            compiled = _compiled(core, graph, ov.get_version(), _properties(core, config))
+            shape = graph_shape_from_io(graph, _io(compiled.inputs), _io(compiled.outputs))
         except RuntimeError as error:
             raise BackendError(f'OpenVINO cannot load {graph}: {error}. '
                                f'Make it anew with: ped_engine import') from error
@@ -95,13 +92,31 @@ class OpenVinoBackend(CpuBackend):
         self._requests = []
 
 
+def _compiled(core: Any, graph: Path, version: str, properties: dict[str, object]) -> Any:
+    """Compile a graph, or load what was compiled before."""
+    path = compiled_path(core, graph, version, properties)
+    kept = load_compiled(core, path, properties)
+    if kept is not None:
+        return kept
+    network = core.read_model(str(graph))
+    shape = graph_shape_from_io(graph, _io(network.inputs), _io(network.outputs))
+    # A static batch of one, run slot after slot, is a quarter faster than a dynamic batch and
+    # as fast as a static larger one: on a CPU a batch shares nothing.
+    network.reshape({INPUT: [1, *shape.network_hw, 3]})
+    compiled = core.compile_model(network, 'CPU', properties)
+    keep_compiled(compiled, path)
+    return compiled
+
+
 def _io(ports: Any) -> dict[str, tuple[str, Shape]]:
     """Describe inputs or outputs as ``graph_shape_from_io`` takes them."""
     described: dict[str, tuple[str, Shape]] = {}
     for port in ports:
         kind = port.get_element_type().get_type_name()
         dims = [d.get_length() if d.is_static else str(d) for d in port.get_partial_shape()]
-        described[port.get_any_name()] = (_DTYPES.get(kind, kind), dims)
+        # Compiling gives a port further names.
+        ours = port.get_names() & {INPUT, *OUTPUTS}
+        described[min(ours) if ours else port.get_any_name()] = (_DTYPES.get(kind, kind), dims)
     return described
 
 
