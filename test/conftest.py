@@ -41,6 +41,9 @@ if os.environ.get('ROS_DISTRO') == 'humble':
 # Higher domain ids can collide with the ephemeral ports of Linux.
 DOMAINS = range(1, 101)
 
+# A run of the tests in the background of a script ignores SIGINT, and a child inherits that.
+_INTERRUPTIBLE = ('env', '--default-signal=INT')
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add this project's options."""
@@ -168,9 +171,9 @@ class Processes:
         name = name or Path(words[0]).name
         with self.log_path(name).open('ab') as log:
             process = subprocess.Popen(
-                words, cwd=cwd or self._folder, env={**os.environ, **(env or {})},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True, **options)
+                [*_INTERRUPTIBLE, *words], cwd=cwd or self._folder,
+                env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True, **options)
         self._started.append((name, process))
         return process
 
