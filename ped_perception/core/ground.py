@@ -67,8 +67,8 @@ def unavailable_positions(tracks: Tracks, reason: GroundReason) -> GroundPositio
     """Say of every track of a picture that it has no position, and why."""
     count = len(tracks)
     return GroundPositions(
-        tracks.camera, tracks.stamp_ns, tracks.ids_t, tracks.scores_t, ~tracks.predicted_t,
-        np.full((count, 2), np.nan), np.full((count, 2, 2), np.nan),
+        tracks.camera, tracks.stamp_ns, tracks.ids_t, tracks.scores_t, tracks.ages_s_t,
+        ~tracks.predicted_t, np.full((count, 2), np.nan), np.full((count, 2, 2), np.nan),
         np.full((count, 2, 2), np.nan), np.full(count, np.nan),
         np.full(count, reason, np.uint8))
 
@@ -165,8 +165,8 @@ def _placed(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, ranges: Ranges,
         for array in (xy_t2, cov_t22, noise_t22, heights_t):
             array[lost] = np.nan
     return GroundPositions(
-        tracks.camera, tracks.stamp_ns, tracks.ids_t, tracks.scores_t, ~tracks.predicted_t,
-        xy_t2, cov_t22, noise_t22, heights_t, reason_t)
+        tracks.camera, tracks.stamp_ns, tracks.ids_t, tracks.scores_t, tracks.ages_s_t,
+        ~tracks.predicted_t, xy_t2, cov_t22, noise_t22, heights_t, reason_t)
 
 
 def _rules() -> tuple[Uint8Array, Float64Array]:

@@ -21,12 +21,13 @@ stays linked while its camera's tracker keeps it, so that ids are as stable as t
 them and a pedestrian who walks from one camera into the next keeps his. Links change in three
 ways only:
 
-* Joining. A pedestrian whom only the camera just processed sees is compared with those whom only
-  others see, by the Mahalanobis distances of positions and velocities with everything that is
-  uncertain about both, and paired off at the least total distance (Hungarian method). A
-  newcomer joins at once; two that have lived side by side must be close for several pictures in
-  a row, because people meet. They must be near in metres too: far away the ellipses of different
-  people overlap. The older id stays.
+* Joining. A pedestrian whom only the camera just processed sees is compared with those whom it
+  does not see, by the Mahalanobis distances of positions and velocities with everything that is
+  uncertain about both, and paired off at the least total distance (Hungarian method). Whom its
+  tracker lost may be among them, unless it ever saw the two in one picture. A newcomer joins at
+  once; two that have lived side by side must be close for several pictures in a row, because
+  people meet. They must be near in metres too: far away the ellipses of different people
+  overlap. The older id stays, and of two tracks of one camera the one that is seen.
 * Parting. A track that does not fit its pedestrian for several pictures in a row leaves it and
   begins a new one; if it is the only link, the pedestrian starts again from the measurement.
 * Ending. The tracker dropped the track, or the camera fell silent.
@@ -55,7 +56,7 @@ from ped_perception.core.ground_motion import (
     turned,
     turned_back,
 )
-from ped_perception.core.ground_people import Links, NEVER_NS, new_links, NO_TRACK, People
+from ped_perception.core.ground_people import Links, NEVER_NS, new_links, People
 from ped_perception.core.ground_types import GroundPositions, GroundTracks
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array
 
@@ -141,6 +142,7 @@ class GroundFilter:
             lag_s = 0.0
         if stamp_ns != last_ns:
             self._stamps_ns[camera] = stamp_ns
+            positions = self._people.without_replaced(positions)
             rows_t, born = self._link(positions)
             self._measure(positions, rows_t, lag_s)
             self._join(camera, born)
@@ -195,7 +197,7 @@ class GroundFilter:
         fresh = (rows_t < 0).nonzero()[0]
         first_id = self._next_id
         if len(fresh):
-            rows_t[fresh] = self._begin(positions.camera, new_links(positions.ids_t[fresh]))
+            rows_t[fresh] = self._begin(positions.camera, new_links(positions, fresh))
         return rows_t, range(first_id, self._next_id)
 
     def _begin(self, camera: str, links_n: Links) -> Int64Array:
@@ -210,6 +212,7 @@ class GroundFilter:
         same_t = ((links['reason'].take(rows_t) == positions.reason_t)
                   & (people.link_counts_m().take(rows_t) == 1))
         links['reason'][rows_t], links['score'][rows_t] = positions.reason_t, positions.scores_t
+        links['seen_ns'][rows_t[positions.seen_t]] = positions.stamp_ns
         usable = (positions.valid_t & positions.seen_t).nonzero()[0]
         rows_n = rows_t.take(usable)
         x_2n = positions.xy_t2.take(usable, axis=0).T
@@ -261,15 +264,15 @@ class GroundFilter:
         return rows_n, again_n
 
     def _join(self, camera: str, born: range) -> None:
-        """Make one of pedestrians that different cameras see at one place."""
+        """Make one of pedestrians who are at one place, and not seen by this camera as two."""
         people = self._people
-        other_m = people.links_of(camera)['track_id'] == NO_TRACK
+        other_m = people.links_of(camera)['seen_ns'] != self._stamps_ns[camera]
         if not other_m.any() and not self._close:
             return
         alone_m = ~other_m & (people.link_counts_m() == 1)
         placed_m = people.placed_m
         pairs = people.close_pairs(
-            np.flatnonzero(alone_m & placed_m), np.flatnonzero(other_m & placed_m),
+            camera, np.flatnonzero(alone_m & placed_m), np.flatnonzero(other_m & placed_m),
             self._config.join_sigmas, self._config.join_max_m)
         ids = people.ids_m.tolist()
         judged = {ids[row] for row in np.flatnonzero(alone_m)}

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from ped_perception.core.ground_motion import MotionState, squared_sigmas
-from ped_perception.core.ground_types import GroundReason, GroundTracks
+from ped_perception.core.ground_types import GroundPositions, GroundReason, GroundTracks
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array
 from scipy.optimize import linear_sum_assignment
 
@@ -33,10 +33,14 @@ NO_TRACK = -1
 _UNKNOWN = 255
 _UNPLACED = int(GroundReason.ABOVE_HORIZON)
 
-# A track of one camera that is a pedestrian; measured in that camera's newest picture.
-_LINK = np.dtype([('track_id', np.int64), ('misfits', np.int64), ('score', np.float32),
-                  ('reason', np.uint8), ('measured', np.bool_)])
-_NO_LINK = np.array((NO_TRACK, 0, 0.0, GroundReason.LOST, False), _LINK)
+# A track of one camera that is a pedestrian: when it was first and last seen, what of it was
+# measured in that camera's newest picture.
+_LINK = np.dtype([('track_id', np.int64), ('begun_ns', np.int64), ('seen_ns', np.int64),
+                  ('misfits', np.int64), ('score', np.float32), ('reason', np.uint8),
+                  ('measured', np.bool_)])
+_NO_LINK = np.array((NO_TRACK, NEVER_NS, NEVER_NS, 0, 0.0, GroundReason.LOST, False), _LINK)
+# Less than between two pictures, and more than the ages of tracks are rounded by.
+_ONE_PICTURE_NS = 1_000_000
 Links = NDArray[np.void]
 Sources = tuple[tuple[tuple[str, int], ...], ...]
 
@@ -53,6 +57,7 @@ class People:
         placed_ns_m: int64[M], stamp of the last position, NEVER_NS for none.
         heights_m: float64[M] in metres.
         links_m: for each camera the records [M] of its tracks that are these pedestrians.
+        replaced: for each camera the ids of its lost tracks that later ones took the place of.
     """
 
     motion: MotionState = field(default_factory=lambda: MotionState(np.zeros((16, 0))))
@@ -61,6 +66,7 @@ class People:
     placed_ns_m: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     heights_m: Float64Array = field(default_factory=lambda: np.zeros(0))
     links_m: dict[str, Links] = field(default_factory=dict)
+    replaced: dict[str, set[int]] = field(default_factory=dict)
     # Kept from picture to picture until somebody's links change.
     _sources: Sources | None = None
 
@@ -135,6 +141,16 @@ class People:
         links['measured'] = False
         return rows_t
 
+    def without_replaced(self, positions: GroundPositions) -> GroundPositions:
+        """Leave tracks out that later ones took the place of, until they are seen again."""
+        replaced = self.replaced.pop(positions.camera, None)
+        if not replaced:
+            return positions
+        known_t = positions.seen_t | ~np.isin(positions.ids_t, list(replaced))
+        if not known_t.all():
+            self.replaced[positions.camera] = set(positions.ids_t[~known_t].tolist())
+        return positions.take(known_t)
+
     def cut(self, camera: str, row: int) -> Links:
         """Take a link away, and give it."""
         links = self.links_m[camera]
@@ -148,10 +164,25 @@ class People:
         del self.links_m[camera]
         self._sources = None
 
-    def close_pairs(self, alone_a: Int64Array, other_b: Int64Array, sigmas: float, max_m: float,
-                    ) -> list[tuple[int, int]]:
-        """Pair people (rows) off who may be one person, at the least total distance."""
-        if not len(alone_a) or not len(other_b):
+    def close_pairs(self, camera: str, alone_a: Int64Array, other_b: Int64Array, sigmas: float,
+                    max_m: float) -> list[tuple[int, int]]:
+        """
+        Pair people (rows) off who may be one person, at the least total distance.
+
+        Args:
+            camera: that sees those of ``alone_a`` and may have lost sight of those of
+                ``other_b``: whom it ever saw in one picture are two.
+            alone_a: rows of the ones.
+            other_b: rows of the others.
+            sigmas: largest Mahalanobis distance of positions and of velocities.
+            max_m: largest distance in metres.
+        """
+        if not len(other_b):
+            return []
+        begun_m, seen_m = (self.links_of(camera)[name] for name in ('begun_ns', 'seen_ns'))
+        after_b = seen_m.take(other_b) + _ONE_PICTURE_NS
+        alone_a = alone_a[begun_m.take(alone_a) > after_b.min()]
+        if not len(alone_a):
             return []
         x_2m, v_2m, vv_22m = self.motion.x_2m, self.motion.v_2m, self.motion.vv_22m
         off_2ab = x_2m[:, alone_a, None] - x_2m[:, None, other_b]
@@ -163,20 +194,24 @@ class People:
         apart_p = squared_sigmas(v_2m[:, one_p] - v_2m[:, two_p],
                                  vv_22m[..., one_p] + vv_22m[..., two_p])
         near_p = np.maximum(cost_p, apart_p) < sigmas ** 2
+        near_p &= begun_m.take(one_p) > after_b.take(b_p)
         cost_ab = np.full((len(alone_a), len(other_b)), _FAR)
         cost_ab[a_p[near_p], b_p[near_p]] = cost_p[near_p]
         chosen = zip(*linear_sum_assignment(cost_ab), strict=True)
         return [(int(alone_a[a]), int(other_b[b])) for a, b in chosen if cost_ab[a, b] < _FAR]
 
     def unite(self, older: int, newer: int) -> None:
-        """Give the older row all that is known of the newer one."""
+        """Give the older row all that is known of the newer one; of two links the later seen."""
         rows = np.array([older])
         motion, newcomer = self.motion.take(rows), self.motion.take(np.array([newer]))
         motion.correct(newcomer.x_2m, newcomer.xx_22m + self.lasting_22m[..., newer, None])
         self.motion.put(rows, motion)
-        for links in self.links_m.values():
-            if links['track_id'][newer] != NO_TRACK:
-                links[older] = links[newer]
+        for camera, links in self.links_m.items():
+            kept, left = sorted((older, newer), key=links['seen_ns'].__getitem__, reverse=True)
+            lost = int(links['track_id'][left])
+            if lost != NO_TRACK:
+                self.replaced.setdefault(camera, set()).add(lost)
+            links[older] = links[kept]
         self.placed_ns_m[older] = self.placed_ns_m[[older, newer]].max()
         self._sources = None
 
@@ -233,10 +268,12 @@ class People:
         return self._sources
 
 
-def new_links(ids_n: Int64Array) -> Links:
-    """Give records for tracks that begin."""
-    links_n = np.full(len(ids_n), _NO_LINK)
-    links_n['track_id'], links_n['reason'] = ids_n, _UNKNOWN
+def new_links(positions: GroundPositions, rows_n: Int64Array) -> Links:
+    """Give records for tracks (rows) that begin."""
+    links_n = np.full(len(rows_n), _NO_LINK)
+    links_n['track_id'], links_n['reason'] = positions.ids_t[rows_n], _UNKNOWN
+    ages_ns_n = (positions.ages_s_t[rows_n] * 1e9).astype(np.int64)
+    links_n['begun_ns'] = positions.stamp_ns - ages_ns_n
     return links_n
 
 

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 import enum
 
 import numpy as np
@@ -73,6 +73,7 @@ class GroundPositions:
         stamp_ns: of the picture, ROS time in nanoseconds.
         ids_t: int64[T], track ids of this camera.
         scores_t: float32[T] in 0..1.
+        ages_s_t: float32[T], seconds since the first detection.
         seen_t: bool[T], False for boxes that the tracker predicted.
         xy_t2: float64[T, 2] in metres.
         cov_t22: float64[T, 2, 2] in square metres, everything included.
@@ -86,6 +87,7 @@ class GroundPositions:
     stamp_ns: int
     ids_t: Int64Array
     scores_t: Float32Array
+    ages_s_t: Float32Array
     seen_t: BoolArray
     xy_t2: Float64Array
     cov_t22: Float64Array
@@ -98,6 +100,7 @@ class GroundPositions:
         fix_field(self, 'ids_t', np.int64, None)
         count = self.ids_t.shape[0]
         fix_field(self, 'scores_t', np.float32, count)
+        fix_field(self, 'ages_s_t', np.float32, count)
         fix_field(self, 'seen_t', np.bool_, count)
         fix_field(self, 'xy_t2', np.float64, count, 2)
         fix_field(self, 'cov_t22', np.float64, count, 2, 2)
@@ -113,6 +116,12 @@ class GroundPositions:
     def valid_t(self) -> BoolArray:
         """Tell which tracks have a position: bool[T]."""
         return self.reason_t < GroundReason.ABOVE_HORIZON
+
+    def take(self, taken_t: BoolArray) -> GroundPositions:
+        """Leave the others out."""
+        rows = {entry.name: getattr(self, entry.name)[taken_t] for entry in fields(self)
+                if entry.name not in ('camera', 'stamp_ns')}
+        return GroundPositions(self.camera, self.stamp_ns, **rows)
 
 
 @dataclass(frozen=True, eq=False)

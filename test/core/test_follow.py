@@ -46,13 +46,14 @@ def boxes_at(*places):
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
-def follow(follower, time_s, places, camera='front', mounting=None, scores=None, ego=None):
+def follow(follower, time_s, places, camera='front', mounting=None, scores=None, ego=None,
+           image_hw3=IMAGE):
     """Show the follower people at some places."""
     boxes_n4 = boxes_at(*places)
     scores_n = np.full(len(boxes_n4), 0.9, np.float32) if scores is None else np.array(
         scores, np.float32)
     stamp_ns = round(time_s * 1e9)
-    frame = Frame(camera, stamp_ns, f'{camera}_optical', IMAGE)
+    frame = Frame(camera, stamp_ns, f'{camera}_optical', image_hw3)
     found = Detections(camera, stamp_ns, f'{camera}_optical', HW, boxes_n4, scores_n)
     return follower.step(frame, found, mounting or Mounting(MODEL, FORWARD), ego)
 
@@ -83,6 +84,24 @@ def test_two_cameras_with_one_view_give_one_person_with_ids_of_their_own():
     assert not set(left.ids_n()) & set(right.ids_n())
     assert len(follower.everybody()) == 1
     assert {camera for camera, _ in follower.everybody().sources_t[0]} == {'left', 'right'}
+
+
+def test_who_is_found_again_as_somebody_else_is_one_person_on_the_ground():
+    """He comes out of a shadow: the tracker, which goes by colours too, takes him for another."""
+    follower = new_follower()
+    shadow, sun = (np.broadcast_to(np.array(bgr, np.uint8), IMAGE.shape)
+                   for bgr in ((200, 40, 20), (20, 60, 230)))
+    for step in range(5):
+        before = follow(follower, step / 10, [(10, 1)], image_hw3=shadow)
+    (person,) = follower.everybody().ids_t
+    for step in range(5, 8):
+        follow(follower, step / 10, [], image_hw3=shadow)
+    for step in range(8, 14):
+        after = follow(follower, step / 10, [(10, 1)], image_hw3=sun)
+    assert after.ids_n()[0] not in before.ids_n()
+    assert len(after.tracks) == 2, 'the tracker predicts the first, who would come out, too'
+    assert follower.everybody().ids_t.tolist() == [person]
+    assert follower.everybody().sources_t == ((('front', after.ids_n()[0]),),)
 
 
 def test_without_a_mounting_people_are_followed_and_the_reason_is_told():

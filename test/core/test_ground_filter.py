@@ -36,7 +36,8 @@ NOISE_M = 0.2
 
 def seen(xy: Sequence[Sequence[float]], time_s: float, *, camera: str = 'front',
          ids: Sequence[int] | None = None, lasting_m: float = 0.0, noise_m: float = NOISE_M,
-         reason: GroundReason = GroundReason.AGREED, is_seen: bool = True) -> GroundPositions:
+         reason: GroundReason = GroundReason.AGREED, is_seen: bool | Sequence[bool] = True,
+         age_s: float | Sequence[float] = 0.0) -> GroundPositions:
     """Make positions with round ellipses."""
     count = len(xy)
     noise_t22 = np.tile(np.eye(2) * noise_m ** 2, (count, 1, 1))
@@ -46,7 +47,8 @@ def seen(xy: Sequence[Sequence[float]], time_s: float, *, camera: str = 'front',
     return GroundPositions(
         camera=camera, stamp_ns=round(time_s * SECOND),
         ids_t=np.arange(1, count + 1) if ids is None else np.array(ids, np.int64),
-        scores_t=np.full(count, 0.8, np.float32), seen_t=np.full(count, is_seen),
+        scores_t=np.full(count, 0.8, np.float32), ages_s_t=np.full(count, age_s, np.float32),
+        seen_t=np.full(count, is_seen, np.bool_),
         xy_t2=xy_t2, cov_t22=noise_t22 + np.eye(2) * lasting_m ** 2, noise_t22=noise_t22,
         heights_t=np.full(count, 1.7), reason_t=np.full(count, reason, np.uint8))
 
@@ -275,6 +277,97 @@ def test_one_who_looked_like_two_becomes_one_and_keeps_the_older_id() -> None:
     assert counts[0] == 2
     assert counts[-1] == 1
     assert tracks.ids_t[0] == first
+
+
+@pytest.mark.parametrize(('why', 'cameras', 'place', 'age_s', 'is_one'), [
+    ('the tracker lost him and found him again', (), (10, 0), 0.2, True),
+    ('another camera saw him all the time', ('right',), (10, 0), 0.2, True),
+    ('he is somebody else, at another place', (), (10, 5), 0.2, False),
+    ('somebody else, whom the other camera does not see', ('right',), (10, 5), 0.2, False),
+    ('somebody else: both were in the last picture of the first', (), (10, 0), 0.3, False),
+    ('both were in many pictures', ('right',), (10, 0), 1.0, False),
+])
+def test_a_track_that_is_lost_stops_no_later_one_from_being_him(
+        why: str, cameras: Sequence[str], place: tuple[float, float], age_s: float,
+        is_one: bool) -> None:
+    """Track 1 is seen for the last time 0.3 s before track 2 is told for the first time."""
+    people, ego = GroundFilter(CONFIG), EgoMotion(0.0, 0.0)
+
+    def others_see(time_s: float) -> None:
+        for camera in cameras:
+            people.update(seen([(10, 0)], time_s + 0.02, camera=camera, ids=[41]), ego)
+
+    for step in range(10):
+        (first,) = people.update(seen([(10, 0)], 0.1 * step), ego).ids_t
+        others_see(0.1 * step)
+    for step in (10, 11):
+        people.update(seen([(10, 0)], 0.1 * step, is_seen=False), ego)
+        others_see(0.1 * step)
+    # The tracker goes on predicting track 1 for a while.
+    for step in range(12, 18):
+        tracks = people.update(seen([(10, 0), place], 0.1 * step, is_seen=[False, True],
+                                    age_s=age_s + 0.1 * (step - 12)), ego)
+        assert (tracks.ids_t.tolist() == [first]) == is_one
+        others_see(0.1 * step)
+    sources = dict(zip(tracks.ids_t.tolist(), tracks.sources_t, strict=True))
+    seen_by_others = {(camera, 41) for camera in cameras}
+    if is_one:
+        assert set(sources[first]) == {('front', 2), *seen_by_others}
+    else:
+        assert set(sources[first]) == {('front', 1), *seen_by_others}
+        assert len(sources) == 2
+    # Whatever was taken for one: both seen are two, and the tracker may forget either.
+    both = people.update(seen([(10, 0), place], 1.8, is_seen=True), ego)
+    assert {source for source in both.sources_t for source in source} >= {
+        ('front', 1), ('front', 2)}
+    assert len(both) == 2
+    assert len(people.update(seen([], 4.0), ego)) == 0
+
+
+def test_of_two_links_the_one_that_is_seen_remains() -> None:
+    """The older pedestrian has the later track."""
+    people, ego = GroundFilter(CONFIG), EgoMotion(0.0, 0.0)
+    (first,) = people.update(seen([(10, 0)], 0.0, camera='right', ids=[41]), ego).ids_t
+    assert len(people.update(seen([(10, 1.6)], 0.1, ids=[6]), ego)) == 2
+    for step in range(2, 11):
+        tracks = people.update(seen([(10, 1.6), (10, 0)], 0.1 * step, ids=[6, 7],
+                                    is_seen=[False, True]), ego)
+        people.update(seen([], 0.1 * step + 0.02, camera='right'), ego)
+    assert tracks.ids_t.tolist() == [first]
+    assert tracks.sources_t == ((('front', 7),),)
+    assert not tracks.predicted_t.any()
+
+
+pictures_of_a_crowd = st.lists(st.tuples(
+    st.sampled_from(['front', 'right']), st.sets(st.integers(0, 3)),
+    st.lists(st.floats(-0.5, 0.5), min_size=4, max_size=4)), max_size=30)
+
+
+@settings(max_examples=100, deadline=None)
+@given(pictures=pictures_of_a_crowd)
+def test_no_pedestrian_is_two_tracks_that_one_camera_saw_in_one_picture(pictures: list) -> None:
+    """Four tracks at nearly one place come and go; the tracker never forgets one."""
+    people, begun_s = GroundFilter(CONFIG), {'front': {}, 'right': {}}
+    together: set[tuple[str, int, int]] = set()
+    was: dict[tuple[int, str], int] = {}
+    for number, (camera, seen_now, y) in enumerate(pictures):
+        time_s = 0.1 * number
+        begun_s[camera] = dict.fromkeys(sorted(seen_now), time_s) | begun_s[camera]
+        listed = list(begun_s[camera])
+        together |= {(camera, one, two) for one in seen_now for two in seen_now}
+        tracks = people.update(seen(
+            [(10, y[track]) for track in listed], time_s, ids=listed, camera=camera,
+            is_seen=[track in seen_now for track in listed],
+            age_s=[time_s - begun_s[camera][track] for track in listed]))
+        links = {(person, name): track for person, sources in zip(
+            tracks.ids_t.tolist(), tracks.sources_t, strict=True) for name, track in sources}
+        assert len(links) == sum(map(len, tracks.sources_t)), 'two links of one camera'
+        assert {(camera, track) for track in seen_now} <= {
+            (name, track) for (_, name), track in links.items()}
+        for (person, name), track in links.items():
+            before = was.get((person, name), track)
+            assert before == track or (name, before, track) not in together
+        was = links
 
 
 def test_tracks_that_part_are_two_people_again() -> None:
