@@ -276,7 +276,8 @@ class GroundFilter:
             self._config.join_sigmas, self._config.join_max_m)
         ids = people.ids_m.tolist()
         judged = {ids[row] for row in np.flatnonzero(alone_m)}
-        close = {pair: hits for pair, hits in self._close.items() if not judged & set(pair)}
+        waiting = set(ids) - judged
+        close = {pair: hits for pair, hits in self._close.items() if waiting.issuperset(pair)}
         kept_m: BoolArray = np.ones(len(ids), np.bool_)
         for pair in pairs:
             older, newer = min(pair), max(pair)

@@ -405,6 +405,19 @@ def test_a_camera_that_falls_silent_leaves_nobody_behind() -> None:
     assert tracks.sources_t == ((('front', 1),),)
 
 
+def test_who_was_close_to_whom_is_forgotten_with_them() -> None:
+    """Pairs that nobody looks at again would be looked through at every picture."""
+    people, ego = GroundFilter(CONFIG), EgoMotion(0.0, 0.0)
+    for step in range(10):
+        people.update(seen([(10, 0)], 0.1 * step, lasting_m=0.3), ego)
+        people.update(seen([(10, 1.7 if step < 8 else 0.8)], 0.1 * step + 0.02, camera='right',
+                           lasting_m=0.3), ego)
+    assert people._close, 'two who come close'
+    assert len(people.update(seen([], 5.0, camera='rear'), ego)) == 0
+    people.update(seen([], 5.1, camera='rear'), ego)
+    assert not people._close
+
+
 def test_a_late_picture_is_carried_forward() -> None:
     """Two cameras see one walker; the second is always 0.3 s behind."""
     people, ego = GroundFilter(CONFIG), EgoMotion(0.0, 0.0)
