@@ -52,6 +52,19 @@ class EvaluatedCamera:
         self._camera = ReplayedCamera(name, settings, surroundings)
         self._surroundings, self._calibrations = surroundings, calibrations
 
+    @property
+    def jumps(self) -> int:
+        """How often time was set back."""
+        return self._camera.jumps
+
+    def is_fine(self, taken: SourceFrame) -> bool:
+        """Judge the stamp of a picture."""
+        return self._camera.is_fine(taken)
+
+    def forget_times(self) -> None:
+        """Begin anew because time was set."""
+        self._camera.forget_times()
+
     def sight(self, taken: SourceFrame, network_hw: tuple[int, int]) -> Sight | None:
         """Prepare a picture, None for one that cannot be decoded."""
         picture = self._camera.decoded(taken)

@@ -25,6 +25,7 @@ from ped_perception.cli.arguments import positive
 from ped_perception.cli.evaluate_settings import add_settings, perception_of, settings_of
 from ped_perception.evaluation.harvest import harvest
 from ped_perception.evaluation.harvest_files import HarvestConfig, IMAGES_NAME, LABELS_NAME
+from ped_perception.evaluation.looking import disorder_note
 from ped_perception.evaluation.selection import selection_from_text
 from ped_perception.sources import open_source
 from tqdm import tqdm
@@ -69,7 +70,9 @@ def _run(options: argparse.Namespace) -> int:
             tqdm(total=selection.last or source.frame_count, unit=' pictures',
                  disable=options.quiet, mininterval=0.5) as bar:
         done = harvest(source, options.output, selection, settings.backend,
-                       perception_of(settings), how, bar.update)
+                       perception_of(settings), settings.age, how, bar.update)
+    if done.disordered:
+        print(f'note: {disorder_note(done.disordered, options.source)}')
     reasons = Counter(pick.reason for pick in done.picks)
     print(f'{options.output}: {len(done.picks)} of {done.looked_at} pictures, for '
           f'{", ".join(f"{reason} {count}" for reason, count in reasons.most_common())}; '

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +34,7 @@ from ped_perception.core.errors import ConfigError, ImageError, SourceError
 from ped_perception.core.native import Pixels
 from ped_perception.core.perception import Perception, PerceptionConfig
 from ped_perception.core.pipeline import Backend, BackendInfo
+from ped_perception.core.stamps import AgeConfig, StampGuard, StampVerdict
 from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array, View
 from ped_perception.core.views import HORIZON
 from ped_perception.evaluation.harvest_files import Harvest, HarvestConfig, write_harvest
@@ -50,7 +52,7 @@ from ped_perception.sources import Source, SourceFrame
 
 
 def harvest(source: Source, output: Path, selection: Selection, backend_config: BackendConfig,
-            config: PerceptionConfig, how: HarvestConfig,
+            config: PerceptionConfig, age: AgeConfig, how: HarvestConfig,
             progress: Callable[[], object] = lambda: None) -> Harvest:
     """
     Harvest a source with any number of cameras.
@@ -61,6 +63,7 @@ def harvest(source: Source, output: Path, selection: Selection, backend_config: 
         selection: which pictures to choose from.
         backend_config: what runs the network.
         config: everything else.
+        age: tells time that was set back from pictures out of order.
         how: how much.
         progress: called after each picture that was looked at.
 
@@ -75,14 +78,16 @@ def harvest(source: Source, output: Path, selection: Selection, backend_config: 
                           f'give another name.')
     with (open_backend(backend_config, len(config.detector.views)) as backend,
           Perception(listening := ListeningBackend(backend), config) as perception):
+        later = Later(age, perception.reset)
         glimpses, undecodable = _looked_over(
-            selected(source, selection), listening, perception, config, progress)
+            (picture for picture in selected(source, selection) if later.takes(picture[1])),
+            listening, perception, config, progress)
         if not glimpses:
             raise SourceError(f'None of the {undecodable} pictures of {source.name} can be '
                               f'decoded.')
         picks = chosen(glimpses, how.count, round(how.min_gap_s * 1e9))
-        done = Harvest(backend.info, len(glimpses), undecodable, source.skipped, _worth(glimpses),
-                       sorted(picks, key=lambda pick: pick.number))
+        done = Harvest(backend.info, len(glimpses), undecodable, later.disordered, source.skipped,
+                       _worth(glimpses), sorted(picks, key=lambda pick: pick.number))
         write_harvest(source, output, selection, perception.pipeline, done, how)
     return done
 
@@ -109,6 +114,34 @@ def _looked_over(frames: Iterable[tuple[int, SourceFrame]], backend: ListeningBa
         glimpses.append(glimpse)
         progress()
     return glimpses, undecodable
+
+
+class Later:
+    """
+    Takes the pictures that are later than the one before of their camera.
+
+    Attributes:
+        disordered: number of those that it did not take.
+    """
+
+    def __init__(self, age: AgeConfig, forget_everybody: Callable[[], None]) -> None:
+        """Begin; ``forget_everybody`` is called when time was set back."""
+        # A recording has no age; order and repetitions count all the same.
+        self._age, self._forget_everybody = replace(age, max_frame_age_s=0.0), forget_everybody
+        self._guards: dict[str, StampGuard] = defaultdict(StampGuard)
+        self.disordered = 0
+
+    def takes(self, taken: SourceFrame) -> bool:
+        """Judge the next picture by its stamp."""
+        guard = self._guards[taken.camera]
+        jumps = guard.jumps
+        verdict = guard.judge(taken.stamp_ns, taken.stamp_ns, self._age)
+        self.disordered += verdict is not StampVerdict.FINE
+        if guard.jumps > jumps:
+            self._forget_everybody()
+            for known in self._guards.values():
+                known.reset()
+        return verdict is StampVerdict.FINE
 
 
 def _by_view(frame: Frame, backend: ListeningBackend, config: PerceptionConfig,

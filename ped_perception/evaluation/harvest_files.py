@@ -72,6 +72,7 @@ class Harvest:
         network: that looked.
         looked_at: number of pictures.
         undecodable: number of pictures that could not be decoded.
+        disordered: number of pictures that are no later than the one before of their camera.
         skipped: number of pictures that could not be read at all.
         worth: number of pictures by reason that were worth labelling for it.
         picks: the chosen ones, in the order of the source.
@@ -81,6 +82,7 @@ class Harvest:
     network: BackendInfo
     looked_at: int
     undecodable: int
+    disordered: int
     skipped: int
     worth: Mapping[str, int]
     picks: Sequence[Pick]
@@ -192,8 +194,8 @@ def _summary(source: Source, pipeline: Pipeline, done: Harvest, how: HarvestConf
     return {
         'source': source.name, 'asked_for': asdict(how),
         'pictures': {'looked_at': done.looked_at, 'undecodable': done.undecodable,
-                     'skipped': done.skipped, 'worth_labelling': dict(done.worth),
-                     'chosen': len(done.picks)},
+                     'disordered': done.disordered, 'skipped': done.skipped,
+                     'worth_labelling': dict(done.worth), 'chosen': len(done.picks)},
         'chosen_for': dict(sorted(Counter(pick.reason for pick in done.picks).items())),
         'first_labels': done.people, 'detector': asdict(pipeline.config),
         'network': vars(done.network), 'notes': list(source.notes)}

@@ -62,6 +62,16 @@ class Sight:
 class Camera(Protocol):
     """A camera with its parameters: what the node does before and after the network."""
 
+    @property
+    def jumps(self) -> int:
+        """How often time was set back."""
+
+    def is_fine(self, taken: SourceFrame) -> bool:
+        """Judge the stamp of a picture; not fine is one that repeats or comes out of order."""
+
+    def forget_times(self) -> None:
+        """Begin anew because time was set."""
+
     def sight(self, taken: SourceFrame, network_hw: tuple[int, int]) -> Sight | None:
         """Prepare a picture, None for one that cannot be decoded."""
 
@@ -126,3 +136,9 @@ class Looked:
     regions_r4: Float64Array = field(default_factory=lambda: NO_REGIONS)
     depths_n: Float64Array | None = None
     placed: Placed | None = None
+
+
+def disorder_note(count: int, source: str) -> str:
+    """Say what became of pictures whose stamps repeat or come out of order."""
+    return (f'{count} pictures of {source} are no later than the one before and are left out, as '
+            f'the node does.')

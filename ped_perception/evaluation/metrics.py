@@ -57,6 +57,7 @@ def metrics_of(run: Run) -> dict[str, Any]:
         'time_ms': {'p50': float(p50), 'p95': float(p95), 'p99': float(p99)},
         'memory_mb': {'peak': run.peak_memory_mb},
         'pictures': {'looked_at': len(run.looked), 'undecodable': sum(run.undecodable.values()),
+                     'disordered': sum(run.disordered.values()),
                      'labelled': sum(looked.labels is not None for looked in run.looked)},
         'network': vars(run.info), 'notes': list(run.notes),
         'machine': machine_description(), 'versions': versions()}

@@ -32,7 +32,7 @@ from ped_perception.core.types import Detections
 from ped_perception.evaluation.detection import EVERYBODY
 from ped_perception.evaluation.ground_score import depths_of, Placed, placed_from, positions_of
 from ped_perception.evaluation.labelled import last_number
-from ped_perception.evaluation.looking import Looked, Recording, Sight
+from ped_perception.evaluation.looking import disorder_note, Looked, Recording, Sight
 from ped_perception.evaluation.miss_rate import matched
 from ped_perception.evaluation.mot import Labels
 from ped_perception.evaluation.selection import selected, Selection
@@ -56,6 +56,7 @@ class Run:
         info: what ran the network.
         looked: picture by picture, recording after recording.
         undecodable: pictures that could not be read, by recording.
+        disordered: pictures that are no later than the one before, by recording; not looked at.
         has_identities: whether the labels of all recordings say who is who.
         notes: what a reader must know.
         peak_memory_mb: of the process, when everything was looked at.
@@ -64,6 +65,7 @@ class Run:
     info: BackendInfo
     looked: list[Looked] = field(default_factory=list)
     undecodable: dict[str, int] = field(default_factory=dict)
+    disordered: dict[str, int] = field(default_factory=dict)
     has_identities: bool = True
     notes: list[str] = field(default_factory=list)
     peak_memory_mb: float = 0.0
@@ -72,7 +74,8 @@ class Run:
         """Give the part of it that is over one recording."""
         return replace(
             self, looked=[looked for looked in self.looked if looked.recording == recording],
-            undecodable={recording: self.undecodable.get(recording, 0)})
+            undecodable={recording: self.undecodable.get(recording, 0)},
+            disordered={recording: self.disordered.get(recording, 0)})
 
     def note(self, text: str) -> None:
         """Remember something once."""
@@ -124,6 +127,9 @@ def _look_over(recording: Recording, selection: Selection, pipeline: Pipeline,
         run.note(note)
     follower = Follower(config.tracker, config.ground, config.ground_filter)
     for number, taken in selected(source, selection):
+        if not _is_next(recording, taken, follower):
+            run.disordered[recording.name] = run.disordered.get(recording.name, 0) + 1
+            continue
         sight = recording.camera.sight(taken, pipeline.info.network_hw)
         if sight is None:
             run.undecodable[recording.name] = run.undecodable.get(recording.name, 0) + 1
@@ -138,9 +144,23 @@ def _look_over(recording: Recording, selection: Selection, pipeline: Pipeline,
         run.looked.append(looked)
         watch(taken, sight, looked)
         progress()
+    if recording.name in run.disordered:
+        run.note(disorder_note(run.disordered[recording.name], source.name))
     if not any(looked.labels is not None for looked in run.looked[before:]):
         raise SourceError(f'None of the {len(run.looked) - before} pictures of {source.name} is '
                           f'labelled in {labels.place}. Do the labels belong to it?')
+
+
+def _is_next(recording: Recording, taken: SourceFrame, follower: Follower) -> bool:
+    """Tell whether a picture is later than the one before; forget everybody when time was set."""
+    camera = recording.camera
+    jumps = camera.jumps
+    if not camera.is_fine(taken):
+        return False
+    if camera.jumps > jumps:
+        follower.reset()
+        camera.forget_times()
+    return True
 
 
 def _note_order(looked: Looked, run: Run) -> None:

@@ -58,7 +58,8 @@ def test_a_run_writes_what_others_can_score(street, tmp_path, capsys):
     assert metrics['detection']['score_calibration']['bins'][9]['precision'] is None
     assert by_pycocotools(tmp_path / 'out') == pytest.approx(
         [metrics['detection'][name] for name in ('ap', 'ap50')], abs=0.001)
-    assert metrics['pictures'] == {'looked_at': 20, 'undecodable': 0, 'labelled': 20}
+    assert metrics['pictures'] == {
+        'looked_at': 20, 'undecodable': 0, 'disordered': 0, 'labelled': 20}
     tracks = labels_from_mot_file(tmp_path / 'out' / 'tracks.txt')
     assert set(tracks) <= set(range(80, 100))
     assert min(tracks) == 81, 'confirmed after 0.1 s'
@@ -174,7 +175,8 @@ def test_several_recordings_are_kept_apart(two_drives, tmp_path, capsys):
                  '--quiet']) == 0
     assert 'day/two' in capsys.readouterr().out
     metrics = json.loads((out / 'metrics.json').read_text())
-    assert metrics['pictures'] == {'looked_at': 4, 'undecodable': 1, 'labelled': 4}
+    assert metrics['pictures'] == {
+        'looked_at': 4, 'undecodable': 1, 'disordered': 0, 'labelled': 4}
     assert [row['pictures']['undecodable'] for row in metrics['recordings']] == [0, 1]
     assert [(row['name'], row['detection']['people'], row['tracking']['misses'])
             for row in metrics['recordings']] == [('day/one', 2, 2), ('day/two', 2, 2)]
@@ -209,6 +211,43 @@ def test_labels_of_several_recordings_are_found_before_anything_runs(two_drives,
     assert not (tmp_path / 'out').exists()
 
 
+def run_over(pictures, folder, *options):
+    """Record pictures and run over them; give the metrics, and id and box of each track by row."""
+    replays = pytest.importorskip('replays', reason='needs the messages of ROS')
+    bag = replays.write_pictures(folder / 'bag', pictures)
+    (folder / 'gt.txt').write_text('1,7,10,10,20,50,1\n')
+    assert main(['run', str(bag), '--labels', str(folder / 'gt.txt'), '-o', str(folder / 'out'),
+                 '--quiet', *options]) == 0
+    tracks = np.loadtxt(folder / 'out' / 'tracks.txt', delimiter=',', ndmin=2)
+    return json.loads((folder / 'out' / 'metrics.json').read_text()), tracks
+
+
+def test_pictures_out_of_order_are_left_out_and_time_that_is_set_begins_anew(
+        root, tmp_path, capsys):
+    replays = pytest.importorskip('replays', reason='needs the messages of ROS')
+    pictures = replays.demo_pictures(root / 'demo' / 'pets_street.mcap', 8)
+    for name in ('plain', 'late', 'twice'):
+        (tmp_path / name).mkdir()
+    _, plain = run_over(pictures, tmp_path / 'plain')
+    assert len(plain) > 8
+    assert 'as the node does' not in capsys.readouterr().out
+    metrics, late = run_over(
+        [*pictures[:5], pictures[2], pictures[4], *pictures[5:]], tmp_path / 'late')
+    assert metrics['pictures'] == {
+        'looked_at': 8, 'undecodable': 0, 'disordered': 2, 'labelled': 1}
+    assert any('2 pictures of' in note for note in metrics['notes'])
+    assert 'as the node does' in capsys.readouterr().out
+    np.testing.assert_array_equal(late[:, 1:], plain[:, 1:], 'nobody was forgotten')
+    # A recording that begins again, by more than what passes for out of order.
+    metrics, twice = run_over([*pictures, *pictures], tmp_path / 'twice', '--set',
+                              'jump_back_s=0.3')
+    assert metrics['pictures'] == {
+        'looked_at': 16, 'undecodable': 0, 'disordered': 0, 'labelled': 1}
+    first, second = (set(twice[rows, 1]) for rows in (twice[:, 0] <= 8, twice[:, 0] > 8))
+    assert not first & second
+    assert len(first) == len(second)
+
+
 def test_a_topic_of_the_recording_is_its_labels(tmp_path):
     bag = labelled_bag(tmp_path / 'bag', [PERSON], None, [PERSON])
     config = tmp_path / 'vehicle.yaml'
@@ -218,7 +257,8 @@ def test_a_topic_of_the_recording_is_its_labels(tmp_path):
            '--config', str(config)]
     assert main([*run, '--camera', 'front']) == 0
     metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
-    assert metrics['pictures'] == {'looked_at': 3, 'undecodable': 0, 'labelled': 2}
+    assert metrics['pictures'] == {
+        'looked_at': 3, 'undecodable': 0, 'disordered': 0, 'labelled': 2}
     assert (metrics['labels'], metrics['label_format']) == ('topic:/labels', 'topic')
     assert metrics['topic'] == '/front/image_raw', 'as the parameters of the camera say'
     assert metrics['tracking']['labelled_people'] == 1
@@ -273,7 +313,8 @@ def test_a_folder_with_coco_labels(tmp_path, capsys):
         'annotations': [{'id': 1, 'image_id': 6, 'category_id': 1, 'bbox': [10, 10, 20, 50]}]}))
     assert main(['run', str(pictures), '--labels', str(labels), '-o', str(out), '--quiet']) == 0
     metrics = json.loads((out / 'metrics.json').read_text())
-    assert metrics['pictures'] == {'looked_at': 2, 'undecodable': 1, 'labelled': 2}
+    assert metrics['pictures'] == {
+        'looked_at': 2, 'undecodable': 1, 'disordered': 0, 'labelled': 2}
     assert metrics['detection']['people'] == 1
     assert metrics['detection']['ap50'] == pytest.approx(0)
     assert 'tracking' not in metrics

@@ -119,11 +119,27 @@ def test_a_recording_that_begins_again_overwrites_no_picture(tmp_path, demo_bag)
     replays = pytest.importorskip('replays', reason='needs the messages of ROS')
     [(stamp_ns, image_hw3)] = replays.demo_pictures(demo_bag, 1)
     bag = replays.write_pictures(tmp_path / 'bag', [(stamp_ns, image_hw3), (
-        stamp_ns + 10**9, image_hw3[::-1]), (stamp_ns, image_hw3[:, ::-1])])
+        stamp_ns + 2 * 10**9, image_hw3[::-1]), (stamp_ns, image_hw3[:, ::-1])])
     labels = harvested(bag, tmp_path / 'out', '--count', '3', '--min-gap', '0')
     names = [image['file_name'] for image in labels['images']]
     assert len(set(names)) == len(names) == 3
     assert len(list((tmp_path / 'out' / 'images').iterdir())) == 3
+
+
+def test_pictures_out_of_order_are_left_out(tmp_path, demo_bag, capsys):
+    replays = pytest.importorskip('replays', reason='needs the messages of ROS')
+    pictures = replays.demo_pictures(demo_bag, 12)
+    late = [*pictures[:9], pictures[5], pictures[8], *pictures[9:]]
+    found = []
+    for name, shown in (('plain', pictures), ('late', late)):
+        bag = replays.write_pictures(tmp_path / f'{name}_bag', shown)
+        labels = harvested(bag, tmp_path / name, '--count', '4', '--min-gap', '0')
+        summary = json.loads((tmp_path / name / 'harvest.json').read_text())
+        found.append((summary['pictures'].pop('disordered'), summary['pictures'],
+                      [(image['stamp_ns'], image['reason']) for image in labels['images']]))
+        assert ('as the node does' in capsys.readouterr().out) == (name == 'late')
+    assert [disordered for disordered, *_ in found] == [0, 2]
+    assert found[0][1:] == found[1][1:], 'they change nothing'
 
 
 @pytest.mark.parametrize(('arguments', 'told'), [
