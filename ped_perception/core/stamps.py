@@ -47,8 +47,8 @@ class AgeConfig:
 
     max_frame_age_s: float = param(
         0.5, 'Pictures older than this are dropped before the inference; 0 for no limit, as for '
-        'recordings that are played without their clock.', unit='s', minimum=0.0, maximum=60.0,
-        dynamic=True)
+        'recordings of one camera that are played without their clock.', unit='s', minimum=0.0,
+        maximum=60.0, dynamic=True)
     max_future_s: float = param(
         0.2, 'Pictures whose stamps are further in the future are dropped: another clock made '
         'them. Not checked when max_frame_age_s is 0.', unit='s', minimum=0.0, maximum=10.0,

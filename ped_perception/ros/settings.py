@@ -93,11 +93,13 @@ class Settings:
     def __post_init__(self) -> None:
         """Check the parameters that depend on each other."""
         age_s, lag_s = self.age.max_frame_age_s, self.ground_filter.max_lag_s
-        if len(self.cameras) > 1 and age_s > lag_s:
+        if len(self.cameras) > 1 and not 0 < age_s <= lag_s:
+            limit = f'{age_s:g} s' if age_s else '0, no limit'
             raise ConfigError(
-                f'Parameter max_frame_age_s is {age_s:g} s, but ground_filter.max_lag_s only '
+                f'Parameter max_frame_age_s is {limit}, but ground_filter.max_lag_s only '
                 f'{lag_s:g} s: a picture that late, beside fresh ones of another camera, would '
-                f'make everybody be forgotten. Make the first smaller or the second larger.')
+                f'make everybody be forgotten. Set max_frame_age_s to more than 0 and at most '
+                f'{lag_s:g} s, or make ground_filter.max_lag_s larger, too.')
 
     def changed(self, changes: list[Parameter]) -> Settings:
         """
