@@ -47,9 +47,6 @@ from ped_perception.core.image_measures import (
 )
 from ped_perception.core.types import Float32Array, Frame, Uint8Array
 
-# Stamps that go back further than this mean that time was reset: a bag that loops.
-_RESET_NS = 1_000_000_000
-
 
 class ImageProblem(enum.Enum):
     """What is wrong with the pictures of a camera; the value is for people to read."""
@@ -108,7 +105,6 @@ class ImageMonitor:
         self._config = config
         self.measures: ImageMeasures | None = None
         self._stamp_ns = 0
-        self._raw_stamp_ns: int | None = None
         self._repeats = 0
         self._told: set[ImageProblem] = set()
         # When what is seen began to differ from what is told.
@@ -129,8 +125,9 @@ class ImageMonitor:
         Look at the next picture.
 
         Args:
-            frame: its stamp tells the time; small steps back count as no step, large ones as a
-                reset of time, after which problems have to persist anew.
+            frame: its stamp tells the time. One that goes back means that time was set, after
+                which problems have to persist anew: pictures out of order are for
+                :class:`~ped_perception.core.stamps.StampGuard` to leave out.
             moving: the vehicle is known to drive, so that a picture cannot stay the same.
 
         Returns:
@@ -160,15 +157,13 @@ class ImageMonitor:
                              float(np.fmin(measures.sharpness, before.sharpness)))
 
     def _take_time(self, stamp_ns: int) -> None:
-        if self._stamp_ns - stamp_ns > _RESET_NS:
-            self._stamp_ns = stamp_ns
+        if stamp_ns < self._stamp_ns:
             self._told.clear()
             self._since_ns.clear()
             self._rows_nw = self._means_tt = None
             self._before = None
-        self._repeats = self._repeats + 1 if stamp_ns == self._raw_stamp_ns else 1
-        self._raw_stamp_ns = stamp_ns
-        self._stamp_ns = max(stamp_ns, self._stamp_ns)
+        self._repeats = self._repeats + 1 if stamp_ns == self._stamp_ns else 1
+        self._stamp_ns = stamp_ns
 
     def _seen(self, measures: ImageMeasures) -> set[ImageProblem]:
         """Give the one problem that explains a picture; a black one is flat and blurred, too."""

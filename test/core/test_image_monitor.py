@@ -40,6 +40,7 @@ from measure_image_monitor import (
 import numpy as np
 from ped_perception.core.image_measures import measures_of
 from ped_perception.core.image_monitor import ImageMonitor, ImageMonitorConfig, ImageProblem
+from ped_perception.core.stamps import AgeConfig, StampGuard, StampVerdict
 from ped_perception.core.types import Frame
 import pytest
 from scenes import shared_data
@@ -222,10 +223,20 @@ def test_time_that_goes_back_starts_anew(clip: list[np.ndarray]):
     assert [problems == (BLACK,) for problems in told] == ([False] * 20 + [True] * 10) * 2
 
 
-def test_a_little_disorder_of_stamps_does_not_start_anew(clip: list[np.ndarray]):
-    dark = [night(picture, 0.01) for picture in clip[:30]]
-    stamps_ns = [index * PERIOD_NS - (index % 3 == 2) * PERIOD_NS * 3 // 2 for index in range(30)]
-    assert told_over(dark, stamps_ns=stamps_ns)[-1] == (BLACK,)
+@pytest.mark.parametrize(('jump_back_s', 'told', 'why'), [
+    (0.08, (BLACK,), 'pictures out of order, which nobody looks at'),
+    (0.05, (), 'a clock that is set again and again'),
+])
+def test_what_begins_anew_is_what_counts_as_time_that_was_set(
+        clip: list[np.ndarray], jump_back_s: float, told: tuple[ImageProblem, ...], why: str):
+    guard, age = StampGuard(), AgeConfig(max_frame_age_s=0.0, jump_back_s=jump_back_s)
+    # Every third is 75 ms before the one that came before it.
+    stamps_ns = [index * PERIOD_NS - (index % 3 == 2) * (PERIOD_NS + S * 75 // 1000)
+                 for index in range(10, 50)]
+    fine_ns = [stamp_ns for stamp_ns in stamps_ns
+               if guard.judge(stamp_ns, stamp_ns, age) is StampVerdict.FINE]
+    dark = [night(picture, 0.01) for picture in clip[:len(fine_ns)]]
+    assert told_over(dark, stamps_ns=fine_ns)[-1] == told, why
 
 
 def test_each_check_can_be_switched_off(clip: list[np.ndarray]):
