@@ -58,6 +58,28 @@ def find_gpu(index: int = 0) -> Gpu | None:
     return Gpu(name.value.decode(errors='replace'), f'sm_{major.value}{minor.value}')
 
 
+def pci_bus_id(index: int) -> str:
+    """
+    Give the place of a GPU, which is the same in every library, as ``0000:01:00.0``.
+
+    CUDA numbers GPUs by CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER, other libraries do not.
+
+    Args:
+        index: of the GPU as CUDA counts.
+
+    Returns:
+        Empty where there is no driver or no such GPU.
+    """
+    try:
+        cuda = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return ''
+    device, place = ctypes.c_int(), ctypes.create_string_buffer(32)
+    failed = (cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), index)
+              or cuda.cuDeviceGetPCIBusId(place, len(place), device))
+    return '' if failed else place.value.decode()
+
+
 def visible_device(index: int) -> str:
     """Name a GPU as CUDA_VISIBLE_DEVICES does, for a program that shall see no other."""
     visible = [name.strip() for name in os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')]

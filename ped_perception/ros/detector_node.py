@@ -163,7 +163,7 @@ class DetectorNode(ManagedNode):
             # Configured again and again, it must not publish more than once.
             self._ground.close()
             raise
-        self._diagnostics = DiagnosticsOutput(self, self._health)
+        self._diagnostics = DiagnosticsOutput(self, self._health, self._settings.backend.device)
         self._lookout = Lookout(
             self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,
             self._ground, functools.partial(self._open_network, slots),

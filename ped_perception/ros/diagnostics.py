@@ -29,6 +29,7 @@ from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.health import CameraFacts, Health, HealthConfig, HealthReport
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.recovery import RecoveryConfig
+from ped_perception.engine.gpu import pci_bus_id
 from ped_perception.ros.camera_stats import CameraStats, Drop
 from ped_perception.ros.config import CameraConfig
 from ped_perception.ros.health import LEVELS
@@ -178,20 +179,23 @@ def camera_status(node: str, camera: Camera, frames_since: int, report: HealthRe
     return _status(f'{node}: {camera.name}', hardware_id, level, message, values)
 
 
-def engine_status(node: str, lookout: Lookout, report: HealthReport) -> DiagnosticStatus:
+def engine_status(node: str, lookout: Lookout, report: HealthReport, gpu_index: int,
+                  ) -> DiagnosticStatus:
     """Write the status of what runs the network, and of its GPU where there is one."""
     info = lookout.info
     problem = lookout.recovery.problem
     level = (LEVELS[report.health] if report.health == Health.FAILED
              else DiagnosticStatus.WARN if problem else DiagnosticStatus.OK)
-    values: dict[str, float | str] = {**load_values(lookout), **gpu_values()}
+    values: dict[str, float | str] = load_values(lookout)
+    if info is not None and info.backend == 'tensorrt':
+        values.update(gpu_values(gpu_index))
     return _status(f'{node}: inference', info.device if info else '', level,
                    problem or 'inferring', values)
 
 
 def all_statuses(node: str, lookout: Lookout, cameras: Mapping[str, Camera],
                  frames_since: Mapping[str, int], report: HealthReport, config: HealthConfig,
-                 views: tuple[str, ...], process: Mapping[str, float],
+                 views: tuple[str, ...], process: Mapping[str, float], gpu_index: int,
                  ) -> list[DiagnosticStatus]:
     """
     Write the status of the inference and of each camera.
@@ -205,13 +209,18 @@ def all_statuses(node: str, lookout: Lookout, cameras: Mapping[str, Camera],
         config: of the health.
         views: as configured.
         process: key-values of the process.
+        gpu_index: of the GPU that TensorRT runs on, as CUDA counts.
     """
     if lookout.info is None:
         return []
     shared: dict[str, float | str] = {**process, **engine_values(lookout.info, views)}
-    return [engine_status(node, lookout, report), *(
+    return [engine_status(node, lookout, report, gpu_index), *(
         camera_status(node, camera, frames_since[name], report, config, shared,
                       lookout.info.device) for name, camera in cameras.items())]
+
+
+# A GPU stays where it is.
+_pci_bus_id = functools.cache(pci_bus_id)
 
 
 @functools.cache
@@ -227,13 +236,13 @@ def _nvml() -> Any:
     return library
 
 
-def gpu_values() -> dict[str, float]:
-    """Give memory, load and temperature of the first GPU; nothing where there is none."""
-    library = _nvml()
-    if library is None:
+def gpu_values(index: int) -> dict[str, float]:
+    """Give memory, load and temperature of a GPU, as CUDA counts; nothing where it is not."""
+    library, place = _nvml(), _pci_bus_id(index)
+    if library is None or not place:
         return {}
     try:
-        handle = library.nvmlDeviceGetHandleByIndex(0)
+        handle = library.nvmlDeviceGetHandleByPciBusId(place.encode())
         memory = library.nvmlDeviceGetMemoryInfo(handle)
         return {'gpu_memory_used_mb': memory.used / 2**20,
                 'gpu_memory_total_mb': memory.total / 2**20,

@@ -30,15 +30,16 @@ from rclpy.lifecycle import LifecycleNode
 class DiagnosticsOutput:
     """Tells how the inference and each camera are doing. For the executor's thread."""
 
-    def __init__(self, node: LifecycleNode, health: HealthReporter) -> None:
+    def __init__(self, node: LifecycleNode, health: HealthReporter, gpu_index: int) -> None:
         """
         Create the publisher.
 
         Args:
             node: that the statuses are named after.
             health: whose latest report is told along.
+            gpu_index: of the GPU that TensorRT runs on, as CUDA counts.
         """
-        self._node, self._health = node, health
+        self._node, self._health, self._gpu_index = node, health, gpu_index
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', results_qos())
         self._meter = ProcessMeter()
         self._processed: dict[str, int] = {}
@@ -64,7 +65,8 @@ class DiagnosticsOutput:
             self._node.get_clock().now().to_msg(), all_statuses(
                 self._node.get_name(), lookout, cameras,
                 {name: count - before.get(name, 0) for name, count in processed.items()},
-                self._health.report, self._health.config, views, self._meter.values())))
+                self._health.report, self._health.config, views, self._meter.values(),
+                self._gpu_index)))
 
     def close(self) -> None:
         """Destroy the publisher."""
