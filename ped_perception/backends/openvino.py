@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ class OpenVinoBackend(CpuBackend):
         Raises:
             BackendError: the file cannot be loaded, or the processor has no bf16.
         """
-        ov = import_extra('openvino', 'openvino')
+        ov = _runtime()
         core = ov.Core()
         try:
             compiled = _compiled(core, graph, ov.get_version(), _properties(core, config))
@@ -90,6 +92,23 @@ class OpenVinoBackend(CpuBackend):
     def close(self) -> None:
         """Release the network; closing twice is harmless."""
         self._requests = []
+
+
+def _runtime() -> ModuleType:
+    """Import OpenVINO, without its converter of models where nobody has imported that."""
+    # A quarter of a second and 8 MB, with HTTP, TLS and telemetry, for what is not used here;
+    # OpenVINO can do without.
+    converter = 'openvino.tools'
+    left_out = converter not in sys.modules
+    if left_out:
+        # As Python has it: importing what stands for None fails.
+        nothing: Any = None
+        sys.modules[converter] = nothing
+    try:
+        return import_extra('openvino', 'openvino')
+    finally:
+        if left_out:
+            del sys.modules[converter]
 
 
 def _compiled(core: Any, graph: Path, version: str, properties: dict[str, object]) -> Any:
