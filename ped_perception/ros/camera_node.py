@@ -37,7 +37,11 @@ from ped_perception.ros.camera_config import CameraPlayerConfig
 from ped_perception.ros.camera_publisher import CameraPublisher
 from ped_perception.ros.memory import keep_large_blocks
 from ped_perception.ros.pacing import Pacer, Schedule
-from ped_perception.ros.params import declare_and_read, refuse_unknown
+from ped_perception.ros.params import (
+    declare_and_read,
+    refuse_unknown,
+    warn_of_foreign_files,
+)
 from ped_perception.ros.replay_clock import ReplayClock
 from ped_perception.sources import open_source, Source, SourceFrame
 from ped_perception.sources.calibration import calibration_from_yaml
@@ -269,6 +273,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         0, or 1 after an error that the log or the standard error names.
     """
+    arguments = sys.argv if args is None else args
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -281,12 +286,13 @@ def main(args: list[str] | None = None) -> int:
     keep_large_blocks()
     cv2.setNumThreads(1)
     try:
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = rclpy.create_node('ped_camera', start_parameter_services=False)
     except (RCLError, UnknownROSArgsError) as error:
         print(f'Error: {error}', file=sys.stderr)
         rclpy.utilities.try_shutdown()
         return 1
+    warn_of_foreign_files(node, arguments)
     try:
         _run(node, stop)
     except PedPerceptionError as error:

@@ -70,6 +70,12 @@ def files_among(arguments: Sequence[str]) -> list[str]:
     return [value for word, value in itertools.pairwise(arguments) if word == '--params-file']
 
 
+def names_among(arguments: Sequence[str]) -> set[str]:
+    """List the parameters among the arguments of a ROS node, as ``-p name:=value`` gives them."""
+    return {value.partition(':=')[0].rpartition(':')[2]
+            for word, value in itertools.pairwise(arguments) if word in ('-p', '--param')}
+
+
 def _matches(key: str, node: str) -> bool:
     return key in ('/**', '**') or key.rpartition('/')[2] == node
 

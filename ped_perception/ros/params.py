@@ -16,12 +16,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TypeVar
 
 from ped_perception.core.config import config_from_mapping, ParamSpec, specs_of, unknown_parameter
 from ped_perception.core.errors import ConfigError
+from ped_perception.ros.parameter_files import files_among, names_among, values_from_file
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -87,6 +89,24 @@ def refuse_unknown(node: Node, unused: Collection[str] = ()) -> None:
             raise ConfigError(unknown_parameter(name, known))
 
 
+def warn_of_foreign_files(node: Node, arguments: Sequence[str]) -> None:
+    """
+    Say that parameter files were given, but for other nodes: ROS ignores them silently.
+
+    Args:
+        node: that was given them.
+        arguments: of its command line.
+    """
+    files, by_hand = files_among(arguments), names_among(arguments)
+    if (files and all(name in by_hand or is_of_rclpy(name) for name in given_names(node))
+            # They may repeat what was given by hand.
+            and not any(_has_something(file, node) for file in files)):
+        node.get_logger().warning(
+            f'Nothing in {", ".join(files)} is for this node: its parameters must be below '
+            f'"{node.get_fully_qualified_name()}:" or "/**:". What is not given elsewhere keeps '
+            f'its default.')
+
+
 def is_of_rclpy(name: str) -> bool:
     """Tell whether a parameter is one that every node has, apart from ours."""
     return name.startswith(_OF_RCLPY)
@@ -114,6 +134,13 @@ def changed(config: ConfigT, changes: list[Parameter], prefix: str = '') -> Conf
 def refusal(error: ConfigError) -> SetParametersResult:
     """Give the answer to a change that is refused, with its reason."""
     return SetParametersResult(successful=False, reason=str(error))
+
+
+def _has_something(file: str, node: Node) -> bool:
+    try:
+        return bool(values_from_file(Path(file), node.get_name()))
+    except ConfigError:
+        return False
 
 
 def _overrides(node: Node) -> dict[str, Parameter]:

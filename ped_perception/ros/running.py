@@ -25,8 +25,7 @@ import threading
 
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.ros.memory import keep_large_blocks
-from ped_perception.ros.parameter_files import files_among
-from ped_perception.ros.params import given_names, is_of_rclpy
+from ped_perception.ros.params import warn_of_foreign_files
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
@@ -77,7 +76,7 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
         print(f'Error: {error}', file=sys.stderr)
         rclpy.utilities.try_shutdown()
         return 1
-    _warn_of_foreign_files(node, arguments)
+    warn_of_foreign_files(node, arguments)
     executor = _executor()
     executor.add_node(node)
     try:
@@ -115,15 +114,6 @@ def _end_by_force(ended: threading.Event, gone: threading.Event) -> None:
         print(f'Error: ended by force, because nothing answered for {_END_S:g} s: the network is '
               f'still being loaded or built, or a driver hangs.', file=sys.stderr, flush=True)
         os._exit(1)
-
-
-def _warn_of_foreign_files(node: ManagedNode, arguments: Sequence[str]) -> None:
-    """Say that parameter files were given, but for other nodes: ROS ignores them silently."""
-    files = files_among(arguments)
-    if files and all(map(is_of_rclpy, given_names(node))):
-        node.get_logger().warning(
-            f'Nothing in {", ".join(files)} is for this node: its parameters must be below '
-            f'"{node.get_fully_qualified_name()}:" or "/**:". All keep their defaults.')
 
 
 def _executor() -> Executor:

@@ -265,6 +265,24 @@ def test_what_ros_refuses_ends_with_a_message(camera, processes, arguments):
     assert 'Traceback' not in camera.output
 
 
+@pytest.mark.parametrize(('node', 'by_hand', 'told', 'why'), [
+    ('ped_camra', {}, True, 'a misspelt name, and all else given by hand'),
+    ('ped_camera', {}, False, 'its own name'),
+    ('/**', {'speed': 2.0}, False, 'for all nodes, and all of it repeated by hand'),
+])
+def test_parameters_for_another_node_are_not_ignored_silently(
+        tmp_path, camera, processes, node, by_hand, told, why):
+    cv2.imwrite(str(tmp_path / '1.png'), picture(1))
+    file = tmp_path / 'parameters.yaml'
+    file.write_text(f'{node}:\n  ros__parameters:\n    speed: 3.0\n')
+    given = {'source': tmp_path, 'wait_for_subscribers': 0, **by_hand}
+    words = [word for name, value in given.items() for word in ('-p', f'{name}:={value}')]
+    process = processes.start([*NODE, *words, '--params-file', file], name='camera')
+    assert process.wait(60) == 0
+    assert ('is for this node' in camera.output) == told, why
+    assert str(file) in camera.output or not told
+
+
 def test_first_picture_reaches_a_subscriber_that_comes_late(tmp_path, camera, ros_domain):
     (tmp_path / '0.png').write_text('no picture')
     cv2.imwrite(str(tmp_path / '1.png'), picture(1))
