@@ -39,7 +39,7 @@ HEADER = re.compile(r"""\A(#![^\n]*\n)?# Copyright 20\d\d The ped_perception aut
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied\.
 # See the License for the specific language governing permissions and
 # limitations under the License\.
-\n""")
+\n(?!\n)""")
 
 # Beside ament_pep257's own list: NumPy's section style, since ours is Google's; a line for every
 # argument, where a name says it all; and the imperative mood, which flake8 checks as well but
@@ -81,7 +81,7 @@ def test_pep257(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_copyright() -> None:
-    """Begin every Python file with the licence header."""
+    """Begin every Python file with the licence header and one line without anything."""
     without = [name for name in PYTHON_FILES if not HEADER.match(Path(name).read_text())]
     assert not without, 'these files lack the licence header: ' + ' '.join(without)
 

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Spoil real pictures and count what the image monitor says of them: the table of its document.
 

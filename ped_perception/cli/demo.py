@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """``ped_demo``: pedestrians in real video, through real ROS 2, with what it cost."""
 
 from __future__ import annotations

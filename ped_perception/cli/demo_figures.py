@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """What a run of the demo amounts to: ``report.json`` and its ten lines on the terminal."""
 
 from __future__ import annotations

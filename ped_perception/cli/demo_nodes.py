@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The two processes of the demo: what they are told, and the ROS they live in."""
 
 from __future__ import annotations

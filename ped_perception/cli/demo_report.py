@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The demo's figures and pictures as a report for the browser."""
 
 from __future__ import annotations

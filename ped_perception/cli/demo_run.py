@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The timed part of the demo: camera and detector as processes, and somebody who listens."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The annotated video of the demo, drawn after the timed run, and some of its pictures."""
 
 from __future__ import annotations

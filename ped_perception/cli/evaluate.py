@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """``ped_evaluate``: labelled pictures in, figures out."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The camera of a recording that is evaluated: what the replay does with a picture, and TF."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """``ped_evaluate run``: from pictures and labels to figures, and to files other tools read."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Parameters for ``ped_evaluate``, as the node has them: from its files and the command line."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Child processes that never outlive the program that started them."""
 
 from __future__ import annotations

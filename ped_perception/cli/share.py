@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Finds the files that come with the package, in the source tree or installed."""
 
 from __future__ import annotations

@@ -20,8 +20,14 @@ from dataclasses import dataclass, fields
 import enum
 
 import numpy as np
-
-from .types import BoolArray, fix_field, Float32Array, Float64Array, Int64Array, Uint8Array
+from ped_perception.core.types import (
+    BoolArray,
+    fix_field,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    Uint8Array,
+)
 
 
 class GroundReason(enum.IntEnum):

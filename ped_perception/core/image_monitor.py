@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Whether a camera still shows the world: frozen, black, over-exposed, blurred or covered pictures.
 

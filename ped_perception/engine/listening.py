@@ -38,7 +38,7 @@ def make_log(trt: Any, keep: int | None = None) -> Any:
     """
     severity = trt.ILogger.Severity
 
-    class Log(trt.ILogger):  # type: ignore[misc]
+    class Log(trt.ILogger):
         """Keeps messages by how bad they are."""
 
         def __init__(self) -> None:
@@ -90,7 +90,7 @@ def make_monitor(trt: Any, progress: Progress) -> Any:
         progress: called with the share done, 0..1, and the builder's name for what it does.
     """
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(trt.IProgressMonitor):
         """Turns phases within phases into one share."""
 
         def __init__(self) -> None:

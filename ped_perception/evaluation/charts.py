@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Charts as SVG inside the report, so that they follow its colours, print sharply and need nothing.
 

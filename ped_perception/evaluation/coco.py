@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """COCO labels and results (Lin et al., "Microsoft COCO: Common Objects in Context", 2014)."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Detection metrics: AP by pycocotools, what it lacks by :mod:`.miss_rate`."""
 
 from __future__ import annotations

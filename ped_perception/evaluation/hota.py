@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 HOTA: how well people are found and kept apart, in one figure.
 

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """What the classes of labels mean for a detector of pedestrians, whoever named them."""
 
 from __future__ import annotations

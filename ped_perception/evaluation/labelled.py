@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Labels of any format: which people are where in which picture."""
 
 from __future__ import annotations

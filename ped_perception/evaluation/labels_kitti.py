@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 KITTI object labels (Geiger et al., "Are we ready for autonomous driving?", CVPR 2012).
 

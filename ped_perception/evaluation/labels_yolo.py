@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """YOLO labels: a text file for each picture, a line ``class x y width height`` for each object."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """What a run knows of each picture before it looks at it, and what it found."""
 
 from __future__ import annotations

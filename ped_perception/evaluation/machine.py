@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """What a measurement was made on: figures without their machine mean nothing."""
 
 from __future__ import annotations

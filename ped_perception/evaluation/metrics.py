@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The figures of a run, as ``metrics.json`` has them."""
 
 from __future__ import annotations

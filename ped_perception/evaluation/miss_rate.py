@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Miss rate against false positives per picture: what the pedestrian benchmarks count.
 

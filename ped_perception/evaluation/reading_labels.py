@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Find out what form labels have, and read them."""
 
 from __future__ import annotations

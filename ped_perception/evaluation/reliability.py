@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Whether scores mean what they say: 70 % of the detections with score 0.7 should be right.
 

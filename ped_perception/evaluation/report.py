@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 A report as one HTML file that needs nothing else: no network, no script, no file beside it.
 

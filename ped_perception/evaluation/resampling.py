@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Figures of the same pictures drawn again, with repetition: how far chance moves them.
 

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 The folder that a run leaves: what other tools can score, and what a comparison reads again.
 

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Runs what drives on labelled pictures."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Writes videos that browsers play: H.264 in MP4, at the times of the frames."""
 
 from __future__ import annotations

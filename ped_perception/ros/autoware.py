@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """
 Everybody around the vehicle as Autoware reads it: ``autoware_perception_msgs/TrackedObjects``.
 

@@ -47,7 +47,7 @@ from ped_perception.ros.settings import read_settings
 from ped_perception.ros.surroundings import Surroundings
 from ped_perception.ros.worker import Arrival, explain, Worker
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump  # type: ignore[attr-defined]
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter

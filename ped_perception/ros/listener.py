@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Listens to a detector and its camera from outside, as a planner would, and takes the times."""
 
 from __future__ import annotations

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -125,7 +124,8 @@ def changed(config: ConfigT, changes: list[Parameter], prefix: str = '') -> Conf
         ConfigError: a value is of the wrong type or out of range.
     """
     names = {prefix + spec.name: spec.name for spec in specs_of(type(config))}
-    values: dict[str, object] = asdict(config)  # type: ignore[call-overload]
+    values: dict[str, object] = {
+        spec.name: getattr(config, spec.name) for spec in specs_of(type(config))}
     values.update({names[change.name]: change.value for change in changes
                    if change.name in names})
     return config_from_mapping(type(config), values, prefix)

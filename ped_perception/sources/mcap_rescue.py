@@ -30,7 +30,7 @@ import struct
 import sys
 from typing import BinaryIO
 
-import lz4.frame  # type: ignore[import-untyped]
+import lz4.frame
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """What the tests of the programs share."""
 
 from __future__ import annotations

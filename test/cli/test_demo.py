@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The demo as a user runs it: over real DDS, on the shipped clip, and when things go wrong."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The annotated video shows each box in the picture that it was found in."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Child processes end with the program that started them, whatever they or it do."""
 
 from __future__ import annotations

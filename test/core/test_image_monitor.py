@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Pictures that show nothing are told from dull ones, in time and on real pictures."""
 
 from __future__ import annotations

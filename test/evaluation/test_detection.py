@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """AP is pycocotools', whatever form the labels came in."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Errors on the ground, in scenes whose places are known."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """HOTA: cases counted by hand, and what TrackEval says of the same sequences."""
 
 from __future__ import annotations

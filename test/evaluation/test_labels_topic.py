@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Labels that were recorded with the pictures."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Miss rate against false positives, in cases counted by hand."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Labels of every form: what is read, what is ignored, and what bad ones are told."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """A folder of recordings, and the labels of each."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Whether scores mean what they say, counted by hand."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The report is one file, complete, escaped, and its charts stand where the data say."""
 
 from __future__ import annotations

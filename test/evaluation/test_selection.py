@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Which pictures are looked at."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The street video at full rate, at half of it and with dropped pictures: who stays who."""
 
 from __future__ import annotations

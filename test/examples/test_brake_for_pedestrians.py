@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The example brakes for people and for silence, as a process of its own, over DDS."""
 
 from __future__ import annotations

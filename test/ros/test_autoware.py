@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Autoware reads what it expects: axes of the object, ids that stay, no velocity that is not."""
 
 from __future__ import annotations

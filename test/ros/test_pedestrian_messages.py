@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """What planners read: nobody lost, nothing that is not known written as a number."""
 
 from __future__ import annotations

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Small recordings with labels on a topic."""
 
 from __future__ import annotations

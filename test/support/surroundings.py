@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Made-up pedestrians around the vehicle, some of them without a position."""
 
 from __future__ import annotations
