@@ -1,0 +1,82 @@
+# Copyright 2026 The ped_perception authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What is done with detections, where not all of it can be done."""
+
+from __future__ import annotations
+
+import types
+
+import numpy as np
+from ped_perception.core.follow import Follower
+from ped_perception.core.ground_filter import GroundFilterConfig
+from ped_perception.core.ground_ranges import GroundConfig
+from ped_perception.core.tracker_config import TrackerConfig
+from ped_perception.core.types import Detections, Frame
+from ped_perception.ros.announcer import Announcer, LookedAt
+from ped_perception.ros.camera_stats import CameraStats, Drop
+from ped_perception.ros.config import CameraConfig
+from ped_perception.ros.pictures import Picture
+import pytest
+from rclpy.clock import Clock
+from rclpy.logging import get_logger
+
+pytestmark = pytest.mark.ros
+
+HW = (48, 64)
+
+
+class Output:
+    """Publishers that keep what they are given, and may be broken."""
+
+    def __init__(self):
+        self.given = []
+        self.broken = False
+
+    def publish(self, *what):
+        if self.broken:
+            raise RuntimeError('planned')
+        self.given.append(what)
+
+    def publish_annotated(self, picture, found):
+        pass
+
+
+@pytest.mark.parametrize(('broken', 'lost', 'why'), [
+    ('', [], 'all is well'),
+    ('front', ['front'], 'one camera costs the other nothing'),
+    ('rear', ['rear'], 'nor the first the second'),
+    ('ground', ['front', 'rear'], 'nobody could be told of around the vehicle'),
+])
+def test_what_cannot_be_published_costs_what_it_is_part_of(broken, lost, why):
+    outputs = {name: Output() for name in ('front', 'rear', 'ground')}
+    cameras = {name: types.SimpleNamespace(name=name, config=CameraConfig(), stats=CameraStats(),
+                                           output=outputs[name]) for name in ('front', 'rear')}
+    if broken:
+        outputs[broken].broken = True
+    follower = Follower(TrackerConfig(ego_motion=False), GroundConfig(), GroundFilterConfig())
+    perception = types.SimpleNamespace(follower=follower, follow=lambda frames, found, *_: [
+        follower.step(frame, of_frame) for frame, of_frame in zip(frames, found, strict=True)])
+    frames = [Frame(name, 1, name, np.zeros((*HW, 3), np.uint8)) for name in cameras]
+    found = [Detections(name, 1, name, HW, np.array([[8, 8, 20, 40]], np.float32),
+                        np.array([0.9], np.float32)) for name in cameras]
+    announcer = Announcer(cameras, outputs['ground'], lambda: 0.5, Clock(), get_logger('test'))
+    announcer.announce(LookedAt([Picture(frame, frame, 0.0) for frame in frames], found, {}, None,
+                                1, {}, 0.0), perception)
+    assert [name for name, output in outputs.items() if output.given] == [
+        name for name in outputs if name != broken], why
+    for name, camera in cameras.items():
+        assert camera.stats.drops[Drop.RESULT] == camera.stats.total_dropped == (name in lost)
+        assert camera.stats.processed == (name not in lost)
+        assert ('RuntimeError: planned' in camera.stats.problem) == (name in lost)
