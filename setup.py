@@ -58,6 +58,7 @@ setup(
         'comparison': ['norfair', 'supervision<0.31'],
         'evaluation': ['motmetrics', 'pycocotools'],
         'fleet': ['ray'],
+        'jpeg': ['simplejpeg'],
         'nvml': ['nvidia-ml-py'],
         'onnxruntime': ['onnxruntime'],
         'openvino': ['openvino'],

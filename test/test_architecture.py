@@ -35,7 +35,7 @@ MESSAGES = frozenset({
 # folder or a file below the package; a longer path wins. `core` knows nobody, and whoever is not
 # named here may not be imported at all.
 ALLOWED: dict[str, frozenset[str]] = {
-    'core': frozenset({'numpy', 'cv2', 'scipy'}),
+    'core': frozenset({'numpy', 'cv2', 'scipy', 'simplejpeg'}),
     'sources': frozenset({'core', 'numpy', 'cv2', 'yaml', 'rosbags', 'lz4', 'backports'}),
     'engine': frozenset({'core', 'numpy', 'cv2', 'onnx', 'onnxruntime', 'tomli', 'yaml',
                          'tensorrt', 'tensorrt_rtx', 'ament_index_python'}),
@@ -58,8 +58,8 @@ STANDARD_LIBRARY = sys.stdlib_module_names | {'compression', 'tomllib'}
 
 # What is not installed everywhere. No program may need it to start: it is imported where it is
 # used, so that a machine without it can use the rest and learns which extra to install.
-OPTIONAL = frozenset({'av', 'onnx', 'onnxruntime', 'openvino', 'pycuda', 'rosbags', 'tensorrt',
-                      'tensorrt_rtx'})
+OPTIONAL = frozenset({'av', 'onnx', 'onnxruntime', 'openvino', 'pycuda', 'rosbags', 'simplejpeg',
+                      'tensorrt', 'tensorrt_rtx'})
 
 
 def room_of(path: Path) -> str:

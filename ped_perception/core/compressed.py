@@ -26,10 +26,14 @@ write "jpeg", "jpg", "bgra8; jpeg compressed bgr8" or nothing. From the format, 
 
 Decoders are the part of a perception system that strangers' bytes reach first. So only two are
 open, and the declared size is read and limited before any pixel is decoded.
+
+JPEG is decoded by libjpeg-turbo itself (simplejpeg) where that is installed: it takes a third of
+the time that OpenCV takes for the same pixels, and says when data is missing.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import cv2
@@ -42,6 +46,7 @@ MAX_PIXELS = 2 ** 26
 """Larger pictures are refused: 64 Mpixel, twice an 8K camera."""
 
 _MAX_SEGMENTS = 4096  # in the header of a JPEG; real ones have ten to some hundred (Exif, ICC)
+_MISSING_DATA = 'premature end'    # what libjpeg says, of a segment or of the file
 _JPEG_START = b'\xff\xd8\xff'
 _JPEG_END = b'\xff\xd9'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
@@ -66,8 +71,8 @@ def bgr_from_compressed(data: Any, *, image_format: str) -> Uint8Array:
 
     Raises:
         ImageError: not JPEG or PNG, cut short, damaged, a depth image, empty or too large.
-            A JPEG that lost data in its middle but kept its end marker cannot be told from a
-            whole one at a bearable price.
+            A JPEG that lost data in its middle but kept its end marker is found out where
+            simplejpeg is installed, and where its data do not happen to go on making sense.
     """
     original, stored = _encodings_from_format(image_format)
     if original.startswith(('16uc', '32fc')) or 'compresseddepth' in image_format.lower():
@@ -89,7 +94,7 @@ def bgr_from_compressed(data: Any, *, image_format: str) -> Uint8Array:
         height, width = mosaic.shape
         return bgr_from_raw(mosaic.ravel(), encoding=original.replace('16', '8'), height=height,
                             width=width, step=width, is_bigendian=False)
-    image = _decode(payload, cv2.IMREAD_COLOR)
+    image = _decode(payload, cv2.IMREAD_COLOR) if is_png else _decode_jpeg(payload)
     if stored.startswith('rgb'):
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
     return image
@@ -149,6 +154,30 @@ def _jpeg_size(payload: bytes) -> tuple[int, int]:
         position += 2 + int.from_bytes(payload[position + 2:position + 4], 'big')
     raise ImageError(f'the JPEG of {len(payload)} bytes has a header without a picture behind '
                      'it. It is cut short or damaged')
+
+
+@functools.cache
+def _simplejpeg() -> Any | None:
+    try:
+        import simplejpeg
+    except ImportError:
+        return None
+    return simplejpeg
+
+
+def _decode_jpeg(payload: bytes) -> Uint8Array:
+    turbo = _simplejpeg()
+    if turbo is not None:
+        try:
+            return np.asarray(turbo.decode_jpeg(payload, colorspace='BGR'), np.uint8)
+        except ValueError as error:
+            if _MISSING_DATA in str(error).lower():
+                raise ImageError(f'the JPEG of {len(payload)} bytes has lost data within: part '
+                                 'of the picture is grey or smeared. Frames are lost on the '
+                                 'way, or the camera drops data') from error
+            # Stray bytes between markers, as some cameras leave them, do no harm; and there are
+            # kinds of JPEG that it does not read.
+    return _decode(payload, cv2.IMREAD_COLOR)
 
 
 def _decode(payload: bytes, flag: int) -> Uint8Array:

@@ -26,6 +26,7 @@ import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
+from ped_perception.core import compressed
 from ped_perception.core.encodings import bgr_from_compressed, raw_from_bgr
 from ped_perception.core.errors import ImageError
 import pytest
@@ -168,8 +169,63 @@ def jpeg_of_size(width, height):
 ])
 def test_declared_sizes_are_judged_before_decoding(of_size, width, height, message, monkeypatch):
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('pixels were decoded'))
+    monkeypatch.setattr(compressed, '_simplejpeg', lambda: pytest.fail('pixels were decoded'))
     with pytest.raises(ImageError, match=message):
         bgr_from_compressed(of_size(width, height), image_format='jpeg')
+
+
+TEXTURE = np.random.default_rng(5).integers(0, 256, (240, 320, 3), np.uint8)
+ROWS_OF_BLOCKS = cv2.IMWRITE_JPEG_RST_INTERVAL, 20
+
+JPEG_KINDS = [
+    ((), 'as most are'),
+    ((cv2.IMWRITE_JPEG_PROGRESSIVE, 1), 'progressive'),
+    (ROWS_OF_BLOCKS, 'with restart markers, as of cameras that send over a network'),
+    ((cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444), 'chroma 4:4:4'),
+    ((cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422), 'chroma 4:2:2'),
+]
+
+
+@pytest.fixture
+def without_simplejpeg(monkeypatch):
+    monkeypatch.setattr(compressed, '_simplejpeg', lambda: None)
+
+
+def textured_jpeg(*parameters):
+    return cv2.imencode('.jpg', TEXTURE, parameters)[1].tobytes()
+
+
+@pytest.mark.parametrize(('parameters', 'why'), JPEG_KINDS)
+def test_the_pixels_are_the_same_whatever_decodes_them(parameters, why):
+    payload = textured_jpeg(*parameters)
+    by_opencv = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(bgr_from_compressed(payload, image_format='jpeg'), by_opencv), why
+
+
+@pytest.mark.usefixtures('without_simplejpeg')
+@pytest.mark.parametrize('payload', [JPEG, encoded('jpg', GREY), textured_jpeg()])
+def test_opencv_decodes_where_simplejpeg_is_not_installed(payload):
+    by_opencv = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(bgr_from_compressed(payload, image_format='jpeg'), by_opencv)
+
+
+@pytest.mark.parametrize(('lose', 'why'), [
+    (lambda jpeg: jpeg[:len(jpeg) // 2] + jpeg[-2:], 'its second half'),
+    (lambda jpeg: jpeg[:5000] + jpeg[9000:], 'some packets'),
+])
+def test_a_jpeg_that_lost_data_within_is_no_picture(lose, why):
+    pytest.importorskip('simplejpeg')
+    with pytest.raises(ImageError, match='lost data within'):
+        bgr_from_compressed(lose(textured_jpeg()), image_format='jpeg')
+
+
+def test_stray_bytes_between_markers_do_no_harm():
+    """Some cameras fill up what they send to a multiple of some number of bytes."""
+    payload = textured_jpeg()
+    tables = payload.index(b'\xff\xdb')
+    stray = payload[:tables] + b'\x00' * 16 + payload[tables:]
+    assert np.array_equal(bgr_from_compressed(stray, image_format='jpeg'),
+                          bgr_from_compressed(payload, image_format='jpeg'))
 
 
 REFUSED = [
