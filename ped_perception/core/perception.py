@@ -15,8 +15,7 @@
 """
 The whole story: frames in, people out.
 
-The node, the offline replay and the evaluation all run this object, so that what is measured
-is what drives.
+The node and the offline replay run this object, so that what is measured is what drives.
 """
 
 from __future__ import annotations
