@@ -77,7 +77,7 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
         rclpy.utilities.try_shutdown()
         return 1
     warn_of_foreign_files(node, arguments)
-    executor = _executor()
+    executor = new_executor()
     executor.add_node(node)
     try:
         return _run(node, executor, ended)
@@ -116,7 +116,7 @@ def _end_by_force(ended: threading.Event, gone: threading.Event) -> None:
         os._exit(1)
 
 
-def _executor() -> Executor:
+def new_executor() -> Executor:
     """
     Make the executor that costs least.
 
