@@ -106,7 +106,7 @@ class Listener:
     def close(self) -> None:
         """Unsubscribe."""
         self._executor.shutdown()
-        self.node.destroy_node()  # type: ignore[no-untyped-call]
+        self.node.destroy_node()
 
     def figure(self, camera: str, key: str) -> float:
         """Give a number of the newest diagnostics of a camera."""
