@@ -55,7 +55,7 @@ class ReceivedCompressedImage:
     """sensor_msgs/CompressedImage with the same fields; ``data`` is a view as well."""
 
     header: Header
-    format: str
+    format: str    # noqa: A003 - the name of the field
     data: Uint8Array
 
 
