@@ -125,7 +125,8 @@ def sections(soak_minutes: float) -> dict[str, Section]:
         'reference': Section('Beside the loop that a user would otherwise write', f"""
 cv_bridge, a letterbox in floating point, ONNX Runtime in float32, NumPy decoding and non-maximum
 suppression over all classes, a message: `tools/bench_reference.py`. Message in, message
-published, 1280x720 bgr8, the same file of the same network, {THREADS} threads, a process each.
+published, 1280x720 bgr8, the same network, {THREADS} threads, a process each; the rows of fp32
+run the same file, those of int8 its quantised form.
 `else_ms` is all but the inference; `people` are the pedestrians found in all pictures together.
 The ratios are to the first row.""", bench_reference),
         'pipelines': Section('One picture of 1280x720 through the pipeline', """

@@ -17,8 +17,9 @@ Compare the product with the loop that a user would otherwise write. Part of ``m
 
 The loop: cv_bridge makes a copy of the picture, a letterbox in floating point, ONNX Runtime in
 float32, numpy decodes the heads and suppresses boxes of all classes, a message of detections is
-published. The product's way does the same with the same file of the same network. Each runs in
-a process of its own, as its memory is compared too, and is given the same messages one by one.
+published. The product's way does the same with the same network: in float32 with the same file,
+and as it would by itself, quantised. Each runs in a process of its own, as its memory is compared
+too, and is given the same messages one by one.
 """
 
 from __future__ import annotations

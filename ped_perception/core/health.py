@@ -165,7 +165,7 @@ def camera_health(facts: CameraFacts, config: HealthConfig) -> tuple[Health, str
         problem = facts.problem or 'the inference is busy with others or fails'
         when = ('yet' if math.isinf(facts.since_looked_at_s)
                 else f'for {facts.since_looked_at_s:.2f} s')
-        return Health.BLIND, f'pictures come, but none could be looked at {when}: {problem}'
+        return Health.BLIND, f'pictures come, but there is no result of any {when}: {problem}'
     if facts.image_problems:
         return Health.DEGRADED, 'the picture is ' + ' and '.join(facts.image_problems)
     if facts.bad_share >= config.bad_share > 0:

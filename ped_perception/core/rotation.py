@@ -16,9 +16,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
-from ped_perception.core.types import Float32Array, Uint8Array
+from ped_perception.core.types import Detections, Float32Array, Tracks, Uint8Array
 
 _CODES = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -53,3 +55,21 @@ def source_from_upright_boxes(boxes_n4: Float32Array, source_hw: tuple[int, int]
                2: (width - x2_n, height - y2_n, width - x1_n, height - y1_n),
                3: (width - y2_n, x1_n, width - y1_n, x2_n)}[quarter_turns]
     return np.stack(corners, axis=1).astype(np.float32)
+
+
+def source_from_upright_detections(detections: Detections, source_hw: tuple[int, int],
+                                   quarter_turns: int) -> Detections:
+    """Give detections in pixels of the camera; see :func:`source_from_upright_boxes`."""
+    if quarter_turns == 0:
+        return detections
+    return replace(detections, source_hw=source_hw, boxes_n4=source_from_upright_boxes(
+        detections.boxes_n4, source_hw, quarter_turns))
+
+
+def source_from_upright_tracks(tracks: Tracks, source_hw: tuple[int, int], quarter_turns: int,
+                               ) -> Tracks:
+    """Give tracks in pixels of the camera; see :func:`source_from_upright_boxes`."""
+    if quarter_turns == 0:
+        return tracks
+    return replace(tracks, source_hw=source_hw, boxes_t4=source_from_upright_boxes(
+        tracks.boxes_t4, source_hw, quarter_turns))

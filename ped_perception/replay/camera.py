@@ -25,7 +25,11 @@ from ped_perception.core.follow import Mounting, Seen
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.image_monitor import ImageMonitor
-from ped_perception.core.rotation import source_from_upright_boxes, upright_from_source
+from ped_perception.core.rotation import (
+    source_from_upright_detections,
+    source_from_upright_tracks,
+    upright_from_source,
+)
 from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
 from ped_perception.core.transforms import TransformBuffer
 from ped_perception.core.types import Detections, Frame, Tracks
@@ -177,19 +181,11 @@ class ReplayedCamera:
 
     def detections(self, picture: Picture, detections: Detections) -> Detections:
         """Give detections of the upright picture in pixels of the camera."""
-        if not self.turns:
-            return detections
-        source_hw = picture.source.source_hw
-        return replace(detections, source_hw=source_hw, boxes_n4=source_from_upright_boxes(
-            detections.boxes_n4, source_hw, self.turns))
+        return source_from_upright_detections(detections, picture.source.source_hw, self.turns)
 
     def tracks(self, picture: Picture, tracks: Tracks) -> Tracks:
         """Give tracks in pixels of the camera."""
-        if not self.turns:
-            return tracks
-        source_hw = picture.source.source_hw
-        return replace(tracks, source_hw=source_hw, boxes_t4=source_from_upright_boxes(
-            tracks.boxes_t4, source_hw, self.turns))
+        return source_from_upright_tracks(tracks, picture.source.source_hw, self.turns)
 
     @property
     def turns(self) -> int:

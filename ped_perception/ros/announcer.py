@@ -22,7 +22,7 @@ inference thread is at the next pictures already.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import time
 import traceback
 
@@ -30,7 +30,10 @@ from ped_perception.core.follow import Mounting, Seen
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.perception import Perception
-from ped_perception.core.rotation import source_from_upright_boxes
+from ped_perception.core.rotation import (
+    source_from_upright_detections,
+    source_from_upright_tracks,
+)
 from ped_perception.core.types import Detections, Tracks
 from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.ground_output import GroundOutput
@@ -136,23 +139,16 @@ class Announcer:
 
     def _found(self, picture: Picture, seen: Seen) -> Detections:
         """Give what is published of a picture, in pixels of the camera."""
-        found = seen.detections.from_score(self._score_threshold())
-        turns = self._cameras[found.camera].config.rotation_deg // 90
-        if not turns:
-            return found
-        source_hw = picture.source.source_hw
-        return Detections(found.camera, found.stamp_ns, found.frame_id, source_hw,
-                          source_from_upright_boxes(found.boxes_n4, source_hw, turns),
-                          found.scores_n)
+        return source_from_upright_detections(
+            seen.detections.from_score(self._score_threshold()), picture.source.source_hw,
+            self._turns(picture))
 
     def _tracks(self, picture: Picture, tracks: Tracks) -> Tracks:
         """Give tracks in pixels of the camera."""
-        turns = self._cameras[tracks.camera].config.rotation_deg // 90
-        if not turns:
-            return tracks
-        source_hw = picture.source.source_hw
-        return replace(tracks, source_hw=source_hw, boxes_t4=source_from_upright_boxes(
-            tracks.boxes_t4, source_hw, turns))
+        return source_from_upright_tracks(tracks, picture.source.source_hw, self._turns(picture))
+
+    def _turns(self, picture: Picture) -> int:
+        return self._cameras[picture.source.camera].config.rotation_deg // 90
 
     def _account(self, told: _Told, taken_ns: int, stages_s: Mapping[str, float]) -> None:
         """Take the times of one picture."""

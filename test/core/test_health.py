@@ -53,7 +53,7 @@ NEVER = CameraFacts(math.nan, math.inf, math.inf)
      'none could be used from the start'),
     (replace(GOOD, since_looked_at_s=1.9, look_period_s=1.0), Health.OK, '',
      'looked at once a second by choice'),
-    (replace(GOOD, since_looked_at_s=2.1, look_period_s=1.0), Health.BLIND, 'none could be',
+    (replace(GOOD, since_looked_at_s=2.1, look_period_s=1.0), Health.BLIND, 'no result of any',
      'once a second by choice, and not even that'),
     (replace(GOOD, since_looked_at_s=math.inf, active=False), Health.OK, '',
      'nobody wants its results'),

@@ -16,8 +16,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
-from ped_perception.core.rotation import source_from_upright_boxes, upright_from_source
+from ped_perception.core.rotation import (
+    source_from_upright_boxes,
+    source_from_upright_detections,
+    source_from_upright_tracks,
+    upright_from_source,
+)
+from ped_perception.core.tracker import Tracker
+from ped_perception.core.tracker_config import TrackerConfig
+from ped_perception.core.types import Detections
 import pytest
 
 
@@ -41,3 +51,22 @@ def test_one_quarter_turn_is_clockwise():
 def test_no_turn_costs_no_copy():
     source_hw3 = np.zeros((2, 3, 3), np.uint8)
     assert upright_from_source(source_hw3, 0) is source_hw3
+
+
+@pytest.mark.parametrize(('quarter_turns', 'box'), [
+    (0, (10, 20, 30, 60)), (1, (20, 20, 60, 40)), (2, (20, 30, 40, 70)), (3, (30, 10, 70, 30))])
+def test_detections_and_tracks_come_back_with_the_size_of_the_cameras_picture(
+        quarter_turns, box):
+    source_hw = (50, 90) if quarter_turns % 2 else (90, 50)
+    upright_hw = (90, 50)
+    boxes_n4 = np.array([[10, 20, 30, 60]], np.float32)
+    upright = Detections('front', 7, 'optical', upright_hw, boxes_n4,
+                         np.array([0.9], np.float32))
+    found = source_from_upright_detections(upright, source_hw, quarter_turns)
+    assert (found.source_hw, found.boxes_n4.tolist()) == (source_hw, [list(box)])
+    assert (found.camera, found.stamp_ns, found.scores_n.tolist()) == (
+        'front', 7, upright.scores_n.tolist())
+    tracks = Tracker(TrackerConfig(), itertools.count(1)).step(upright)
+    back = source_from_upright_tracks(tracks, source_hw, quarter_turns)
+    assert (back.source_hw, back.ids_t.tolist()) == (source_hw, [1])
+    assert np.allclose(back.boxes_t4, [box], atol=1e-3)
