@@ -57,18 +57,16 @@ time.sleep(1.0)
 RECEIVER = """
 import json, sys, time
 import rclpy
-from ped_perception.ros import memory, qos, running, serialized
+from ped_perception.ros import memory, qos, running
 from sensor_msgs.msg import CompressedImage, Image
 if sys.argv[2] == 'kept':
     memory.keep_large_blocks()
 rclpy.init()
 node = rclpy.create_node('bench_receiver')
 cpu_s = []
-read = (serialized.image_from_serialized if sys.argv[1] == 'raw'
-        else serialized.compressed_image_from_serialized)
 node.create_subscription(Image if sys.argv[1] == 'raw' else CompressedImage, 'bench',
-                         lambda received: (read(received), cpu_s.append(time.process_time())),
-                         qos.image_subscription_qos(), raw=True)
+                         lambda message: cpu_s.append(time.process_time()),
+                         qos.image_subscription_qos())
 executor = running.new_executor()
 executor.add_node(node)
 newest_s, seen = time.monotonic(), 0

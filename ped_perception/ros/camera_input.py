@@ -17,16 +17,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import functools
 from typing import Any
 
-from ped_perception.core.errors import ConfigError, ImageError
+from ped_perception.core.errors import ConfigError
 from ped_perception.ros.config import CameraConfig
 from ped_perception.ros.qos import image_subscription_qos, matching_qos
-from ped_perception.ros.serialized import (
-    compressed_image_from_serialized,
-    image_from_serialized,
-)
 from ped_perception.ros.silence import SilenceFacts
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
@@ -37,12 +32,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 _TYPES = {'raw': Image, 'compressed': CompressedImage}
-_READERS: dict[str, Callable[[bytes], Any]] = {
-    'raw': image_from_serialized, 'compressed': compressed_image_from_serialized}
 _TYPE_NAMES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
-
-# A problem that comes with every picture is logged once in this time.
-_LOG_PERIOD_S = 5.0
 
 
 class CameraInput:
@@ -64,7 +54,7 @@ class CameraInput:
             node: that subscribes.
             camera: its name.
             config: topics and transport.
-            on_message: called with the camera's name and each picture, see ``ros.serialized``.
+            on_message: called with the camera's name and each picture.
             on_info: called with each CameraInfo.
 
         Raises:
@@ -168,17 +158,8 @@ class CameraInput:
             f'{qos.reliability.name.lower()}, {qos.durability.name.lower()}')
         self._subscription = self._node.create_subscription(
             _TYPES[transport], self._topics[transport],
-            functools.partial(self._take, _READERS[transport]), qos, raw=True,
+            lambda message: self._on_message(self._camera, message), qos,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible))
-
-    def _take(self, read: Callable[[bytes], Any], serialized: bytes) -> None:
-        try:
-            message = read(serialized)
-        except ImageError as error:
-            self._node.get_logger().error(f'Camera {self._camera}: {error}',
-                                          throttle_duration_sec=_LOG_PERIOD_S)
-            return
-        self._on_message(self._camera, message)
 
     def _subscribe_info(self, qos: QoSProfile) -> None:
         if self._info is not None:

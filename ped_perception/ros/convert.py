@@ -34,7 +34,6 @@ import numpy as np
 from ped_perception.core.encodings import bgr_from_compressed, pixels_from_raw, raw_from_bgr
 from ped_perception.core.errors import import_extra
 from ped_perception.core.types import Detections, Float64Array, Frame, Int64Array, Uint8Array
-from ped_perception.ros.serialized import ReceivedCompressedImage, ReceivedImage
 from ped_perception.sources.frames import Calibration, CompressedPicture, RawPicture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
@@ -61,8 +60,7 @@ def header_from_stamp(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=time_from_stamp_ns(stamp_ns), frame_id=frame_id)
 
 
-def frame_from_image(message: Image | ReceivedImage, camera: str,
-                     native: Collection[str] = ()) -> Frame:
+def frame_from_image(message: Image, camera: str, native: Collection[str] = ()) -> Frame:
     """
     Take in a raw image, decoded unless its layout is wanted as it is.
 
@@ -84,8 +82,7 @@ def frame_from_image(message: Image | ReceivedImage, camera: str,
                  pixels)
 
 
-def frame_from_compressed_image(message: CompressedImage | ReceivedCompressedImage,
-                                camera: str) -> Frame:
+def frame_from_compressed_image(message: CompressedImage, camera: str) -> Frame:
     """
     Decode a JPEG or PNG image.
 

@@ -36,7 +36,6 @@ from ped_perception.ros.convert import (
     frame_from_image,
     stamp_ns_from_time,
 )
-from ped_perception.ros.serialized import ReceivedCompressedImage
 from ped_perception.ros.surroundings import Surroundings
 from ped_perception.ros.worker import Arrival, explain
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -160,7 +159,7 @@ class PictureTaker:
         camera = self._cameras[arrival.camera]
         source = upright = (
             frame_from_compressed_image(arrival.message, arrival.camera)
-            if isinstance(arrival.message, (CompressedImage, ReceivedCompressedImage))
+            if isinstance(arrival.message, CompressedImage)
             else frame_from_image(arrival.message, arrival.camera, native))
         if camera.config.rotation_deg:
             upright = Frame(source.camera, source.stamp_ns, source.frame_id, upright_from_source(

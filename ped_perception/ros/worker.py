@@ -40,7 +40,7 @@ class Arrival:
 
     Attributes:
         camera: name of the camera.
-        message: sensor_msgs/Image or CompressedImage, or what stands for one in ros.serialized.
+        message: sensor_msgs/Image or CompressedImage.
         received_s: steady clock, in seconds.
     """
 
