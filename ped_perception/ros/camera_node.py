@@ -23,11 +23,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import PurePosixPath
-import signal
 import sys
 import threading
 import time
-from types import FrameType
 
 import cv2
 from ped_perception.core.config import size_hw_from_text
@@ -43,6 +41,7 @@ from ped_perception.ros.params import (
     warn_of_foreign_files,
 )
 from ped_perception.ros.replay_clock import ReplayClock
+from ped_perception.ros.signals import set_on_signals
 from ped_perception.sources import open_source, Source, SourceFrame
 from ped_perception.sources.calibration import calibration_from_yaml
 import rclpy
@@ -275,14 +274,7 @@ def main(args: list[str] | None = None) -> int:
     """
     arguments = sys.argv if args is None else args
     stop = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        """Ask the node to end."""
-        # A terminal and a launcher both send one: the second must not break the first's work.
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    set_on_signals(stop)
     keep_large_blocks()
     cv2.setNumThreads(1)
     try:

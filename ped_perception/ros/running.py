@@ -19,13 +19,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import contextlib
 import os
-import signal
 import sys
 import threading
 
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.ros.memory import keep_large_blocks
 from ped_perception.ros.params import warn_of_foreign_files
+from ped_perception.ros.signals import set_on_signals
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
@@ -66,7 +66,7 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
     """
     arguments = sys.argv if args is None else list(args)
     ended, gone = threading.Event(), threading.Event()
-    _end_on_signals(ended)
+    set_on_signals(ended)
     threading.Thread(target=_end_by_force, args=(ended, gone), daemon=True).start()
     keep_large_blocks()
     try:
@@ -90,21 +90,6 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
         node.destroy_node()
         rclpy.utilities.try_shutdown()
         gone.set()
-
-
-def _end_on_signals(ended: threading.Event) -> None:
-    """Take note of the first signal; ROS' own handlers would let a second one interrupt us."""
-    told: list[bool] = []
-
-    def handle(*_: object) -> None:
-        """Note the first signal."""
-        # A handler may interrupt itself, and an event that is being set cannot be set again.
-        if not told:
-            told.append(True)
-            ended.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
 
 
 def _end_by_force(ended: threading.Event, gone: threading.Event) -> None:
