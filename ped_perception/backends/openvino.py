@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+import os
 from pathlib import Path
 import sys
 from types import ModuleType
@@ -43,7 +45,12 @@ _PRECISIONS = {'f32': 'fp32', 'f16': 'fp16', 'bf16': 'bf16', 'i8': 'int8', 'u8':
 
 
 class OpenVinoBackend(CpuBackend):
-    """Runs a typed graph with OpenVINO's CPU plugin: float32, bfloat16 or quantised to INT8."""
+    """
+    Runs a typed graph with OpenVINO's CPU plugin: float32, bfloat16 or quantised to INT8.
+
+    Slots are computed one after the other with all threads, for the least latency; in large
+    batches two at a time, each with half of the threads, which wait less for each other.
+    """
 
     def __init__(self, graph: Path, config: BackendConfig, max_batch: int) -> None:
         """
@@ -55,7 +62,8 @@ class OpenVinoBackend(CpuBackend):
         ov = _runtime()
         core = ov.Core()
         try:
-            compiled = _compiled(core, graph, ov.get_version(), _properties(core, config))
+            compiled = _compiled(core, graph, ov.get_version(),
+                                 _properties(core, config, max_batch))
             shape = graph_shape_from_io(graph, _io(compiled.inputs), _io(compiled.outputs))
         except RuntimeError as error:
             raise BackendError(f'OpenVINO cannot load {graph}: {error}. '
@@ -68,6 +76,7 @@ class OpenVinoBackend(CpuBackend):
         self._boxes_nk4 = np.zeros((max_batch, shape.top_k, 4), np.float32)
         self._scores_nk = np.zeros((max_batch, shape.top_k), np.float32)
         self._requests = [self._bound_request(ov, compiled, slot) for slot in range(max_batch)]
+        self._streams = int(compiled.get_property('NUM_STREAMS'))
 
     def infer(self, count: int) -> Candidates:
         """Run the first ``count`` slots; see ``core.pipeline.Backend``."""
@@ -75,8 +84,12 @@ class OpenVinoBackend(CpuBackend):
             raise BackendError('The backend is closed; open a new one.')
         check_count(count, self._info.max_batch)
         try:
-            for request in self._requests[:count]:
-                request.infer()
+            if self._streams == 1:
+                # In this thread: going to one of the runtime and back takes time.
+                for request in self._requests[:count]:
+                    request.infer()
+            else:
+                _infer_together(self._requests[:count])
         except RuntimeError as error:
             raise BackendError(f'OpenVINO failed on a batch of {count}: {error}') from error
         return Candidates(self._boxes_nk4[:count], self._scores_nk[:count])
@@ -92,6 +105,22 @@ class OpenVinoBackend(CpuBackend):
     def close(self) -> None:
         """Release the network; closing twice is harmless."""
         self._requests = []
+
+
+def _infer_together(requests: Sequence[Any]) -> None:
+    """Run requests in all streams; none is under way any more when this ends or raises."""
+    failures: list[RuntimeError] = []
+    try:
+        for request in requests:
+            request.start_async()
+    finally:
+        for request in requests:
+            try:
+                request.wait()
+            except RuntimeError as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def _runtime() -> ModuleType:
@@ -156,7 +185,7 @@ def _precision(compiled: Any) -> str:
     return _PRECISIONS.get(kind, kind)
 
 
-def _properties(core: Any, config: BackendConfig) -> dict[str, object]:
+def _properties(core: Any, config: BackendConfig, max_batch: int) -> dict[str, object]:
     """
     Choose the properties of the CPU plugin.
 
@@ -175,7 +204,20 @@ def _properties(core: Any, config: BackendConfig) -> dict[str, object]:
                            'auto or fp32.')
     precision = 'bf16' if has_bf16 and config.precision != 'fp32' else 'f32'
     properties: dict[str, object] = {
-        'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY', 'NUM_STREAMS': 1}
+        'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
+        'NUM_STREAMS': _streams(config, max_batch)}
     if config.threads:
         properties['INFERENCE_NUM_THREADS'] = config.threads
     return properties
+
+
+def _streams(config: BackendConfig, max_batch: int) -> int:
+    """
+    Choose how many slots are computed at the same time.
+
+    Two at a time make a batch of six a tenth faster, and a fifth where others need the cores,
+    too; a slot alone, with half of the threads, takes nearly twice as long. One camera with two
+    views is often looked at with one of them, for lack of time: it is better off one by one.
+    """
+    threads = config.threads or len(os.sched_getaffinity(0))
+    return 2 if max_batch > 2 and threads > 1 else 1

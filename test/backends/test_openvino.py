@@ -20,6 +20,8 @@ import importlib.util
 import subprocess
 import sys
 
+from ped_perception.backends import BackendConfig, open_graph
+from ped_perception.backends.openvino import _infer_together
 import pytest
 
 OPENED = """
@@ -40,3 +42,45 @@ def test_the_converter_of_models_is_left_out_until_somebody_wants_it(root):
     done = subprocess.run([sys.executable, '-c', OPENED, str(graph)], check=True, text=True,
                           stdout=subprocess.PIPE)
     assert done.stdout.split() == ['False', 'True']
+
+
+@pytest.mark.skipif(importlib.util.find_spec('openvino') is None,
+                    reason='openvino is not installed')
+@pytest.mark.parametrize(('max_batch', 'threads', 'streams', 'why'), [
+    (1, 2, 1, 'nothing to share'),
+    (2, 2, 1, 'two views, of which one is left out when there is no time'),
+    (6, 2, 2, 'several cameras'),
+    (6, 1, 1, 'half a thread is none'),
+])
+def test_large_batches_are_computed_two_slots_at_a_time(root, max_batch, threads, streams, why):
+    graph = root / 'engines' / 'nanodet_g-640x384-int8.onnx'
+    config = BackendConfig(backend='openvino', threads=threads)
+    with open_graph(graph, config, max_batch) as backend:
+        assert backend._streams == streams, why
+
+
+class Request:
+    """Stands for an inference; refuses to do what it is told to."""
+
+    def __init__(self, refuses=''):
+        self._refuses = refuses
+        self.under_way = False
+
+    def start_async(self):
+        if self._refuses == 'start':
+            raise RuntimeError('it does not start')
+        self.under_way = True
+
+    def wait(self):
+        self.under_way = False
+        if self._refuses == 'wait':
+            raise RuntimeError('it went wrong')
+
+
+@pytest.mark.parametrize(('refuses', 'message'), [
+    ('start', 'does not start'), ('wait', 'went wrong')])
+def test_nothing_is_under_way_any_more_when_a_batch_has_failed(refuses, message):
+    requests = [Request(), Request(refuses), Request()]
+    with pytest.raises(RuntimeError, match=message):
+        _infer_together(requests)
+    assert not any(request.under_way for request in requests), 'it would write into the next batch'
