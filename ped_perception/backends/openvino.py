@@ -203,9 +203,13 @@ def _properties(core: Any, config: BackendConfig, max_batch: int) -> dict[str, o
         raise BackendError('This processor does not compute in bf16. Set precision to '
                            'auto or fp32.')
     precision = 'bf16' if has_bf16 and config.precision != 'fp32' else 'f32'
+    streams = _streams(config, max_batch)
     properties: dict[str, object] = {
         'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
-        'NUM_STREAMS': _streams(config, max_batch)}
+        'NUM_STREAMS': streams}
+    if streams > 1:
+        # Where others need a core, a stream must be able to go on at another one.
+        properties['ENABLE_CPU_PINNING'] = False
     if config.threads:
         properties['INFERENCE_NUM_THREADS'] = config.threads
     return properties
