@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from ped_perception.core.types import Float64Array, Int64Array
 
+_WALKING_M_S = 1.5
 # By which people the arrays of the filter end: products of 2 x 2 matrices are then a handful of
 # multiplications of long rows.
 _EYE_221 = np.eye(2)[:, :, None]
@@ -46,6 +47,11 @@ class EgoMotion:
 
     speed_m_s: float
     yaw_rate_rad_s: float
+
+    @property
+    def is_faster_than_walking(self) -> bool:
+        """Tell whether what a camera sees must change from picture to picture."""
+        return abs(self.speed_m_s) > _WALKING_M_S
 
 
 @dataclass(eq=False)

@@ -40,9 +40,6 @@ from ped_perception.ros.convert import camera_info_from_calibration
 from ped_perception.ros.settings import Settings
 from ped_perception.sources import Calibration, SourceFrame
 
-# As in the node: slower than this, a picture may stay as it is.
-_WALKING_M_S = 1.5
-
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -151,7 +148,7 @@ class ReplayedCamera:
         """See whether the camera sees."""
         ego = self._surroundings.ego(picture.source.stamp_ns)
         self.image_problems = tuple(problem.value for problem in self._monitor.check(
-            picture.source, moving=ego is not None and abs(ego.speed_m_s) > _WALKING_M_S))
+            picture.source, moving=ego is not None and ego.is_faster_than_walking))
 
     def model(self, picture: Picture) -> CameraModel | GroundReason:
         """Give the calibration of a picture whose mounting was asked for, or why not."""

@@ -43,8 +43,6 @@ from sensor_msgs.msg import CompressedImage
 
 # A problem that comes with every picture is logged once in this time.
 _LOG_PERIOD_S = 5.0
-# Walking pace: at less, a picture may stay as it is.
-_MOVING_M_S = 1.5
 
 
 @dataclass(eq=False)
@@ -166,7 +164,7 @@ class PictureTaker:
                 source.image_hw3, camera.config.rotation_deg // 90))
         ego = self._surroundings.ego(source.stamp_ns)
         camera.image_problems = tuple(problem.value for problem in camera.monitor.check(
-            source, moving=ego is not None and abs(ego.speed_m_s) > _MOVING_M_S))
+            source, moving=ego is not None and ego.is_faster_than_walking))
         return Picture(source, upright, arrival.received_s)
 
     def _refuse(self, camera: Camera, cause: Drop, problem: str) -> None:

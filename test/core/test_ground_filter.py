@@ -521,3 +521,13 @@ def test_whatever_comes_ids_are_never_reused_and_ellipses_stay_ellipses(updates:
     for camera in ('front', 'left', 'right'):
         people.update(seen([], time_s + 10, camera=camera))
     assert len(people.update(seen([], time_s + 12))) == 0
+
+
+@pytest.mark.parametrize(('speed_m_s', 'faster', 'why'), [
+    (0.0, False, 'standing, what a camera sees may stay as it is'),
+    (1.0, False, 'creeping, odometry is not exact'),
+    (2.0, True, 'driving'),
+    (-2.0, True, 'backwards, too'),
+])
+def test_a_driving_vehicle_is_told_from_a_creeping_one(speed_m_s, faster, why):
+    assert EgoMotion(speed_m_s, 0.0).is_faster_than_walking is faster, why
