@@ -148,7 +148,7 @@ def _compiled(core: Any, graph: Path, version: str, properties: dict[str, object
         return kept
     network = core.read_model(str(graph))
     shape = graph_shape_from_io(graph, _io(network.inputs), _io(network.outputs))
-    # A static batch of one, run slot after slot, is a quarter faster than a dynamic batch and
+    # A static batch of one, run for each slot, is a quarter faster than a dynamic batch and
     # as fast as a static larger one: on a CPU a batch shares nothing.
     network.reshape({INPUT: [1, *shape.network_hw, 3]})
     compiled = core.compile_model(network, 'CPU', properties)
