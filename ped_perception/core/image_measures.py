@@ -15,12 +15,12 @@
 """
 What a picture shows, measured on a few rows of it: brightness, detail, focus.
 
-Looks at a few rows only. A picture is sampled as if it were about 640 pixels wide: 16 rows spread
-over its height, and beside each the rows one, two and eight sampled pixels below. Differences of
-brightness over these three distances, squared and averaged, tell fine detail from noise: noise
-adds the same to all of them, so it drops out of their differences, while a sharp edge adds in
-proportion to the distance and a blurred one in proportion to its square (the structure function
-of turbulence research, Kolmogorov 1941, used here as a measure of focus).
+Looks at a few rows only. A picture is sampled as if it were about 640 pixels wide: 8 or 16 rows
+spread over its height, and beside each the rows one, two and eight sampled pixels below.
+Differences of brightness over these three distances, squared and averaged, tell fine detail from
+noise: noise adds the same to all of them, so it drops out of their differences, while a sharp edge
+adds in proportion to the distance and a blurred one in proportion to its square (the structure
+function of turbulence research, Kolmogorov 1941, used here as a measure of focus).
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from ped_perception.core.types import BoolArray, Float32Array, Int64Array, Uint8
 # The picture is sampled as if it were this wide: blur that scaling to the network removes anyway
 # is none.
 _WIDTH = 640
-_ROWS = 16
+# Rows that show most pictures to be fine, and those that judge the others.
+FEW_ROWS, ROWS = 8, 16
 _DISTANCES = (0, 1, 2, 8)
 # Right and down: two pairs of directions at right angles.
 Directions = tuple[tuple[int, int], ...]
@@ -82,32 +83,33 @@ class ImageMeasures:
 
 
 @functools.lru_cache(maxsize=16)
-def _rows_of(height: int, width: int) -> tuple[Int64Array, int]:
+def _rows_of(height: int, width: int, count: int) -> tuple[Int64Array, int]:
     """
     Give the rows that are looked at in pictures of one size, and every which column.
 
     Returns:
-        int64[4, 16], or [1, 16] for pictures too small to compare rows and columns; and the step.
+        int64[4, N], or [1, N] for pictures too small to compare rows and columns; and the step.
     """
     step = max(1, round(width / _WIDTH))
     room = height - _DISTANCES[-1] * step
-    enough = room >= _ROWS and width // step >= TILES_XY[0] + 2 * _DISTANCES[-1]
-    tops_n = ((np.arange(_ROWS) + 0.5) * (room if enough else height) / _ROWS).astype(np.int64)
+    enough = room >= ROWS and width // step >= TILES_XY[0] + 2 * _DISTANCES[-1]
+    tops_n = ((np.arange(count) + 0.5) * (room if enough else height) / count).astype(np.int64)
     return np.array(_DISTANCES if enough else _DISTANCES[:1])[:, None] * step + tops_n, step
 
 
-def sample_of(pixels: Pixels) -> Uint8Array:
+def sample_of(pixels: Pixels, count: int = ROWS) -> Uint8Array:
     """
     Copy the pixels that are looked at, green only.
 
     Args:
         pixels: uint8[H, W, 3] BGR, or in a native layout.
+        count: N rows, 8 or 16.
 
     Returns:
-        uint8[4, 16, W], the rows and those 1, 2 and 8 sampled pixels below each; [1, 16, W] of
+        uint8[4, N, W], the rows and those 1, 2 and 8 sampled pixels below each; [1, N, W] of
         pictures too small to have them.
     """
-    rows_dn, step = _rows_of(pixels.shape[0], pixels.shape[1])
+    rows_dn, step = _rows_of(pixels.shape[0], pixels.shape[1], count)
     green_dnw = (pixels.rows(rows_dn.ravel())[:, ::step, 1].reshape(*rows_dn.shape, -1)
                  if isinstance(pixels, NativePixels) else pixels[:, ::step, 1][rows_dn])
     return np.ascontiguousarray(green_dnw)
@@ -128,45 +130,52 @@ def measures_of_sample(sample_dnw: Uint8Array, directions: Directions) -> ImageM
     Measure what the sample of a picture shows.
 
     Args:
-        sample_dnw: uint8[4 or 1, 16, W], as ``sample_of`` gives it.
+        sample_dnw: uint8[4 or 1, N, W], as ``sample_of`` gives it.
         directions: in which detail and focus are looked for.
     """
-    size = sample_dnw[0].size
     counts = cv2.calcHist([sample_dnw[0]], [0], None, [256], [0, 256]).ravel()
-    darker = counts.cumsum()
-    bright_grey = darker.searchsorted(_BRIGHT_SHARE * size)
-    saturated_share = 1 - darker[_SATURATED_GREY - 1] / size
+    darker, size = counts.cumsum(), sample_dnw[0].size
+    bright_grey = float(darker.searchsorted(_BRIGHT_SHARE * size))
+    saturated_share = 1 - darker.item(_SATURATED_GREY - 1) / size
     flat_share = sharpness = math.nan
     if len(sample_dnw) == len(_DISTANCES):
-        fine_dtt, coarse_dtt = _gains(sample_dnw, directions)
-        flat_share = _flat_share(fine_dtt, float(bright_grey))
-        sharpness = _sharpness(fine_dtt, coarse_dtt)
-    return ImageMeasures(float(bright_grey), float(saturated_share), flat_share, sharpness)
+        gains_ldtt = _gains(sample_dnw, directions)
+        flat_share = _flat_share(gains_ldtt[0], bright_grey)
+        sharpness = _sharpness(gains_ldtt)
+    return ImageMeasures(bright_grey, saturated_share, flat_share, sharpness)
 
 
-def _gains(sample_dnw: Uint8Array, directions: Directions) -> tuple[Float32Array, Float32Array]:
+def _gains(sample_dnw: Uint8Array, directions: Directions) -> Float32Array:
     """
     Give by how much squared differences grow with the distance.
 
     Args:
-        sample_dnw: uint8[4, 16, W].
+        sample_dnw: uint8[4, N, W].
         directions: D of them.
 
     Returns:
-        float32[D, 8, 16], from distance 1 to 2 and from 1 to 8.
+        float32[2, D, 8, 16], from distance 1 to 2 and from 1 to 8.
     """
     margin, (columns, rows) = _DISTANCES[-1], TILES_XY
-    width = (sample_dnw.shape[2] - 2 * margin) // columns * columns
-    # All in one array: a call of OpenCV costs more than what it does to a few rows.
-    there_nw = np.concatenate([
-        sample_dnw[index * down, :, margin + right * distance:][:, :width]
-        for right, down in directions for index, distance in enumerate(_DISTANCES) if index])
-    here_nw = cv2.repeat(sample_dnw[0, :, margin:margin + width], len(there_nw) // _ROWS, 1)
-    difference_nw = cv2.absdiff(there_nw, here_nw)
-    squares = tiled(cv2.multiply(difference_nw, difference_nw, dtype=cv2.CV_32F), columns,
-                    rows * len(there_nw) // _ROWS).reshape(len(directions), -1, rows, columns)
-    gains_dltt = squares[:, 1:] - squares[:, :1]
-    return gains_dltt[:, 0], gains_dltt[:, 1]
+    tile = (sample_dnw.shape[2] - 2 * margin) // columns
+    width = tile * columns
+    here_nw = sample_dnw[0, :, margin:margin + width]
+    differences_ldnw = np.empty(
+        (len(_DISTANCES) - 1, len(directions), len(here_nw), width), np.uint8)
+    for index, distance in enumerate(_DISTANCES[1:]):
+        for (right, down), difference_nw in zip(directions, differences_ldnw[index], strict=True):
+            first = margin + right * distance
+            cv2.absdiff(sample_dnw[(index + 1) * down, :, first:first + width], here_nw,
+                        dst=difference_nw)
+    # Whole numbers as long as possible: half the memory, and the sums are exact.
+    squares_nw = differences_ldnw.astype(np.uint16).reshape(-1, tile)
+    squares_nw *= squares_nw
+    sums_nt = cv2.reduce(squares_nw, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32F).reshape(-1, columns)
+    means_ldtt = tiled(sums_nt, columns, len(sums_nt) * rows // len(here_nw)).reshape(
+        len(differences_ldnw), -1, rows, columns)
+    gains_ldtt: Float32Array = means_ldtt[1:] - means_ldtt[0]
+    gains_ldtt *= np.float32(1 / tile)
+    return gains_ldtt
 
 
 def tiled(values_nw: NDArray[Any], columns: int, rows: int) -> NDArray[Any]:
@@ -182,16 +191,16 @@ def _flat_share(fine_dtt: Float32Array, bright_grey: float) -> float:
     return float(np.count_nonzero(least_dtt.all(axis=0)) / least_dtt[0].size)
 
 
-def _sharpness(fine_dtt: Float32Array, coarse_dtt: Float32Array) -> float:
+def _sharpness(gains_ldtt: Float32Array) -> float:
     """
     Give the share of the contrast over eight pixels that lies between one and two of them.
 
     Of the direction in which it is least: shaken pictures are sharp across the movement.
     """
     columns, rows = _REGIONS_XY
-    both = np.concatenate([fine_dtt, coarse_dtt]).reshape(-1, TILES_XY[0])
-    fine_dr, coarse_dr = tiled(both, columns, 2 * len(fine_dtt) * rows).reshape(
-        2, len(fine_dtt), -1).tolist()
+    count = gains_ldtt.shape[1]
+    fine_dr, coarse_dr = tiled(gains_ldtt.reshape(-1, TILES_XY[0]), columns,
+                               2 * count * rows).reshape(2, count, -1).tolist()
     found = []
     for fine_r, coarse_r in zip(fine_dr, coarse_dr, strict=True):
         ratios = sorted(abs(fine) / coarse for fine, coarse in zip(fine_r, coarse_r, strict=True)

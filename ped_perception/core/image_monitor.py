@@ -15,7 +15,8 @@
 """
 Whether a camera still shows the world: frozen, black, over-exposed, blurred or covered pictures.
 
-Looks at a few rows only: ``core.image_measures``.
+Looks at a few rows only, and at twice as many of a picture that these do not show to be fine
+beyond doubt: ``core.image_measures``.
 
 * Covered: no fine detail in most tiles of the picture.
 * Blurred: even the sharpest quarter of the picture gains too little between the first two
@@ -37,6 +38,7 @@ import numpy as np
 from ped_perception.core.config import param
 from ped_perception.core.image_measures import (
     ASKEW,
+    FEW_ROWS,
     ImageMeasures,
     measures_of_sample,
     sample_of,
@@ -44,6 +46,7 @@ from ped_perception.core.image_measures import (
     TILES_XY,
     UPRIGHT,
 )
+from ped_perception.core.native import Pixels
 from ped_perception.core.types import Float32Array, Frame, Uint8Array
 
 
@@ -58,6 +61,9 @@ class ImageProblem(enum.Enum):
 
 
 _ORDER = tuple(ImageProblem)
+
+# As near to a threshold as this, few rows are not enough to judge a picture by.
+_NEAR = 1.5
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class ImageMonitor:
         self._directions = UPRIGHT
         self._before: ImageMeasures | None = None
         # What the latest pictures are compared with, and the time of the first that was the same.
-        self._rows_nw: Uint8Array | None = None
+        self._content = b''
         self._means_tt: Float32Array | None = None
         self._same_since_ns = self._still_since_ns = 0
 
@@ -133,10 +139,10 @@ class ImageMonitor:
             The problems that have persisted, in the order of the enumeration; empty for none.
         """
         self._take_time(frame.stamp_ns)
-        sample_dnw = sample_of(frame.pixels)
-        self.measures = self._measured(sample_dnw)
+        sample_dnw = sample_of(frame.pixels, FEW_ROWS)
+        self.measures = self._measured(frame.pixels, sample_dnw)
         found = self._seen(self.measures)
-        if self._is_frozen(sample_dnw[0], moving):
+        if self._is_frozen(sample_dnw, moving):
             found.add(ImageProblem.FROZEN)
         # Nearly always there is nothing to do.
         if found or self._told or self._since_ns:
@@ -144,9 +150,11 @@ class ImageMonitor:
                 self._persist(problem, problem in found)
         return tuple(sorted(self._told, key=_ORDER.index))
 
-    def _measured(self, sample_dnw: Uint8Array) -> ImageMeasures:
+    def _measured(self, pixels: Pixels, sample_dnw: Uint8Array) -> ImageMeasures:
         """Measure in two directions, and take the other two from the picture before."""
         measures = measures_of_sample(sample_dnw, self._directions)
+        if not self._is_surely_fine(measures):
+            measures = measures_of_sample(sample_of(pixels), self._directions)
         self._directions = ASKEW if self._directions is UPRIGHT else UPRIGHT
         before, self._before = self._before or measures, measures
         # Prefer any number to NaN. The larger share is nearly always that of rows and columns,
@@ -155,11 +163,18 @@ class ImageMonitor:
                              float(np.fmax(measures.flat_share, before.flat_share)),
                              float(np.fmin(measures.sharpness, before.sharpness)))
 
+    def _is_surely_fine(self, measures: ImageMeasures) -> bool:
+        config = self._config
+        return (measures.bright_grey > _NEAR * config.black_grey
+                and _NEAR * measures.saturated_share < config.over_exposed_share
+                and _NEAR * measures.flat_share < config.covered_share
+                and measures.sharpness > _NEAR * config.blurred_sharpness)
+
     def _take_time(self, stamp_ns: int) -> None:
         if stamp_ns < self._stamp_ns:
             self._told.clear()
             self._since_ns.clear()
-            self._rows_nw = self._means_tt = None
+            self._content, self._means_tt = b'', None
             self._before = None
         self._repeats = self._repeats + 1 if stamp_ns == self._stamp_ns else 1
         self._stamp_ns = stamp_ns
@@ -178,11 +193,12 @@ class ImageMonitor:
             return {ImageProblem.BLURRED}
         return set()
 
-    def _is_frozen(self, rows_nw: Uint8Array, moving: bool) -> bool:
+    def _is_frozen(self, sample_dnw: Uint8Array, moving: bool) -> bool:
         config, now_ns = self._config, self._stamp_ns
-        if self._rows_nw is None or not np.array_equal(rows_nw, self._rows_nw):
-            self._rows_nw, self._same_since_ns = rows_nw, now_ns
-        means_tt = tiled(rows_nw.astype(np.float32), *TILES_XY) if moving else None
+        content = sample_dnw.tobytes()
+        if content != self._content:
+            self._content, self._same_since_ns = content, now_ns
+        means_tt = _tile_means(sample_dnw) if moving else None
         if (means_tt is None or self._means_tt is None
                 or np.abs(means_tt - self._means_tt).mean() >= config.still_grey):
             self._means_tt, self._still_since_ns = means_tt, now_ns
@@ -204,3 +220,12 @@ class ImageMonitor:
                 self._told.add(problem)
             else:
                 self._told.discard(problem)
+
+
+def _tile_means(sample_dnw: Uint8Array) -> Float32Array:
+    """Average the brightness of tiles, float32[8, 16], over the rows below each other, too."""
+    columns, rows = TILES_XY
+    means: Float32Array = tiled(
+        sample_dnw.astype(np.float32).reshape(-1, sample_dnw.shape[2]), columns,
+        len(sample_dnw) * rows).reshape(-1, rows, columns).mean(axis=0)
+    return means

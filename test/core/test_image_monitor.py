@@ -37,7 +37,14 @@ from measure_image_monitor import (
     taped,
 )
 import numpy as np
-from ped_perception.core.image_measures import measures_of
+from ped_perception.core.image_measures import (
+    FEW_ROWS,
+    measures_of,
+    measures_of_sample,
+    ROWS,
+    sample_of,
+    UPRIGHT,
+)
 from ped_perception.core.image_monitor import ImageMonitor, ImageMonitorConfig, ImageProblem
 from ped_perception.core.stamps import AgeConfig, StampGuard, StampVerdict
 from ped_perception.core.types import Frame
@@ -282,6 +289,23 @@ def test_what_is_measured():
     assert measures.flat_share == pytest.approx(14 / 16)
     # A step is as much after two pixels as it is long: 1 of 7, whatever its height.
     assert measures.sharpness == pytest.approx(1 / 7, rel=0.01)
+
+
+@pytest.mark.parametrize(('spoiler', 'rows', 'why'), [
+    ('as it is', FEW_ROWS, 'far from every threshold'),
+    ('defocus, sigma 1.5 px', ROWS, 'nearly blurred'),
+    ('tape over 50 %', ROWS, 'nearly covered'),
+    ('exposed 8 times too long', ROWS, 'no problem is told because of a few rows'),
+])
+def test_what_few_rows_leave_in_doubt_is_judged_by_more(clip: list[np.ndarray], spoiler: str,
+                                                        rows: int, why: str):
+    picture = SPOILERS[spoiler](clip[0])
+    monitor = ImageMonitor(ImageMonitorConfig())
+    monitor.check(Frame('front', 1, 'optical', picture))
+    few, many = (measures_of_sample(sample_of(picture, count), UPRIGHT)
+                 for count in (FEW_ROWS, ROWS))
+    assert few != many
+    assert monitor.measures == (few if rows == FEW_ROWS else many), why
 
 
 def test_strided_pictures_are_measured_as_their_copies(clip: list[np.ndarray]):
