@@ -44,13 +44,14 @@ below the body.
 from __future__ import annotations
 
 import numpy as np
+from ped_perception.core.association import pairs_across
 from ped_perception.core.border import Cuts
 from ped_perception.core.camera import CameraModel
 from ped_perception.core.errors import CalibrationError
 from ped_perception.core.ground_ranges import AHEAD, error_sources, GroundConfig, Ranges
 from ped_perception.core.ground_types import GroundPositions, GroundReason
 from ped_perception.core.lens import is_rotation
-from ped_perception.core.types import BoolArray, Float64Array, Tracks, Uint8Array
+from ped_perception.core.types import Float64Array, Int64Array, Tracks, Uint8Array
 
 # Comparing an array with a member of an enumeration takes ten times as long as with a number.
 _AGREED, _FOOT_NEARER, _HEIGHT_NEARER, _UNPLACED = (int(reason) for reason in (
@@ -233,7 +234,7 @@ def _nearest(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, reason_t: Uint8A
     """Give the nearest possible range of those whose feet are not seen, NaN for all others."""
     farthest_t: Float64Array = np.full(len(boxes_t4), -np.inf)
     reachable_t = (reason_t < _UNPLACED) & ~cut.bottom_t
-    cover_p, hidden_p = np.divmod(_covers(boxes_t4).ravel().nonzero()[0], max(1, len(boxes_t4)))
+    cover_p, hidden_p = _covers(boxes_t4)
     known_p = reachable_t.take(cover_p)
     cover_p, hidden_p = cover_p[known_p], hidden_p[known_p]
     # Who hides behind several is behind the farthest of them.
@@ -246,19 +247,21 @@ def _nearest(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, reason_t: Uint8A
     return np.where(cut.bottom_t, head_t, nearest_t)
 
 
-def _covers(boxes_t4: Float64Array) -> BoolArray:
-    """Tell bool[T, T] whether the first box covers the feet of the second."""
-    # Half the bytes are half the time for all pairs, and tracks have no more digits.
-    x1_t, y1_t, x2_t, y2_t = np.ascontiguousarray(boxes_t4.T, np.float32)
+def _covers(boxes_t4: Float64Array) -> tuple[Int64Array, Int64Array]:
+    """Give int64[P] each: boxes, and others whose feet they cover."""
+    boxes_4t = np.ascontiguousarray(boxes_t4.T)
+    x1_t, y1_t, x2_t, y2_t = boxes_4t
     width_t, slack_t = x2_t - x1_t, 0.03 * (y2_t - y1_t)
-    # The feet are in the middle half of the lower edge; more than half of that is covered.
-    covers_tt: BoolArray = x2_t[:, None] > x1_t + 0.55 * width_t
-    covers_tt &= x1_t[:, None] < x2_t - 0.55 * width_t
-    covers_tt &= width_t[:, None] > 0.3 * width_t
+    cover_p, hidden_p = pairs_across(boxes_4t, boxes_4t)
     # Two who stand side by side end at the same row; jitter must not put one before the other.
-    covers_tt &= y2_t[:, None] > y2_t + slack_t
-    covers_tt &= y1_t[:, None] < y2_t - slack_t
-    return covers_tt
+    lower = ((y2_t.take(cover_p) > (y2_t + slack_t).take(hidden_p))
+             & (y1_t.take(cover_p) < (y2_t - slack_t).take(hidden_p))).nonzero()[0]
+    cover_p, hidden_p = cover_p.take(lower), hidden_p.take(lower)
+    # The feet are in the middle half of the lower edge; more than half of that is covered.
+    covers = ((x2_t.take(cover_p) > (x1_t + 0.55 * width_t).take(hidden_p))
+              & (x1_t.take(cover_p) < (x2_t - 0.55 * width_t).take(hidden_p))
+              & (width_t.take(cover_p) > 0.3 * width_t.take(hidden_p))).nonzero()[0]
+    return cover_p.take(covers), hidden_p.take(covers)
 
 
 def _covariances(ahead_kt: Float64Array, aside_kt: Float64Array,

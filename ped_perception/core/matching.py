@@ -81,7 +81,8 @@ class Matcher:
                       & (pairs.overlap_p >= min(config.min_overlap, config.min_overlap_low))]
         pairs = pairs[kalman.squared_distances(
             people.states, measured_n4, pairs.rows_p, pairs.columns_p, self._model) <= self._gate]
-        differ_p, _ = look_distances(people.looks_tkd, looks_nd, pairs.rows_p, pairs.columns_p)
+        differ_p, _ = look_distances(people.looks_tkd, people.look_counts_t, looks_nd,
+                                     pairs.rows_p, pairs.columns_p)
         alike_p = differ_p <= config.look_gate
         pairs, differ_p = pairs[alike_p], differ_p[alike_p]
         cost_p = 1 - pairs.overlap_p + config.look_weight * differ_p
@@ -107,7 +108,8 @@ class Matcher:
                                               self._model)
         near_p = distance_p <= self._gate
         rows_p, columns_p, distance_p = rows_p[near_p], columns_p[near_p], distance_p[near_p]
-        differ_p, known_p = look_distances(people.looks_tkd, looks_nd, rows_p, columns_p)
+        differ_p, known_p = look_distances(people.looks_tkd, people.look_counts_t, looks_nd,
+                                           rows_p, columns_p)
         alike = np.flatnonzero(known_p & (differ_p <= self._config.max_look_distance))
         chosen = alike[assigned_pairs(rows_p[alike], columns_p[alike],
                                       distance_p[alike] / self._gate)]

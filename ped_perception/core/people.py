@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import known_looks, likenesses, LOOK_SIZE
+from ped_perception.core.appearance import likenesses, LOOK_SIZE
 from ped_perception.core.association import Pairs
 from ped_perception.core.types import (
     BoolArray,
@@ -54,6 +54,7 @@ class People:
         detections_t: int64[T], row of the detection in the newest picture, -1 for none.
         looks_tkd: float32[T, K, LOOK_SIZE], last seen first, each of length one, or zero where
             nothing is known.
+        look_counts_t: int64[T], how many of them are known.
         states: of the T boxes.
     """
 
@@ -64,6 +65,7 @@ class People:
     confirmed_t: BoolArray
     detections_t: Int64Array
     looks_tkd: Float32Array
+    look_counts_t: Int64Array
     states: kalman.BoxStates
 
     def __len__(self) -> int:
@@ -95,7 +97,7 @@ def nobody(model: kalman.MotionModel) -> People:
     return People(
         ids_t=none, first_ns_t=none, seen_ns_t=none, scores_t=np.zeros(0, np.float32),
         confirmed_t=np.zeros(0, np.bool_), detections_t=none,
-        looks_tkd=np.zeros((0, _LOOKS, LOOK_SIZE), np.float32),
+        looks_tkd=np.zeros((0, _LOOKS, LOOK_SIZE), np.float32), look_counts_t=none,
         states=kalman.started(np.zeros((0, 4)), model))
 
 
@@ -105,10 +107,12 @@ def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
     stamps = np.full(len(rows), detections.stamp_ns, np.int64)
     looks_mkd = np.zeros((len(rows), _LOOKS, LOOK_SIZE), np.float32)
     looks_mkd[:, 0] = looks_nd[rows]
+    # All looks of a picture are known, or none.
+    count = int(looks_nd[:1].any())
     return People(
         ids_t=ids_m, first_ns_t=stamps, seen_ns_t=stamps, scores_t=detections.scores_n[rows],
         confirmed_t=np.full(len(rows), confirmed), detections_t=rows, looks_tkd=looks_mkd,
-        states=states)
+        look_counts_t=np.full(len(rows), count), states=states)
 
 
 def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
@@ -129,32 +133,31 @@ def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
     others = pairs_nn[sure_n.take(pairs_nn.columns_p) & (pairs_nn.rows_p != pairs_nn.columns_p)]
     crowd_n = crowd_n.copy()
     np.maximum.at(crowd_n, others.rows_p, others.overlap_p)
-    clear_n = sure_n & (crowd_n <= _MAX_CROWD) & known_looks(looks_nd)
+    clear_n = sure_n & (crowd_n <= _MAX_CROWD)
     rows = (people.detections_t >= 0).nonzero()[0]
     rows = rows[clear_n.take(people.detections_t.take(rows))]
-    looks_tkd = people.looks_tkd.copy()
-    looks_tkd[rows] = _mixed(looks_tkd.take(rows, axis=0),
-                             looks_nd.take(people.detections_t.take(rows), axis=0),
-                             share_t.take(rows).astype(np.float32))
-    return replace(people, looks_tkd=looks_tkd)
+    looks_tkd, counts_t = people.looks_tkd.copy(), people.look_counts_t.copy()
+    _mix(looks_tkd, counts_t, rows, looks_nd, people.detections_t.take(rows),
+         share_t.take(rows).astype(np.float32))
+    return replace(people, looks_tkd=looks_tkd, look_counts_t=counts_t)
 
 
-def _mixed(looks_mkd: Float32Array, seen_md: Float32Array, share_m: Float32Array) -> Float32Array:
+def _mix(looks_tkd: Float32Array, counts_t: Int64Array, rows: Int64Array,
+         looks_nd: Float32Array, columns: Int64Array, share_m: Float32Array) -> None:
     """Mix what is seen into the nearest look, or let it replace the one not seen for longest."""
-    like_mk = likenesses(looks_mkd, seen_md)
-    nearest_m = like_mk.argmax(axis=1)
-    same_m = like_mk.max(axis=1, initial=0) >= _SAME_LOOK
-    place_m = np.where(same_m, nearest_m, _LOOKS - 1)
+    like_km = likenesses(looks_tkd, counts_t, looks_nd, rows, columns)
+    same_m = like_km.max(axis=0) >= _SAME_LOOK
+    place_m = np.where(same_m, like_km.argmax(axis=0), _LOOKS - 1)
     # What is seen comes first, the others keep their order.
     for place in range(1, _LOOKS):
-        moved = (place_m == place).nonzero()[0]
-        looks_mkd[moved, :place + 1] = np.roll(looks_mkd[moved, :place + 1], 1, axis=1)
+        moved = rows[place_m == place]
+        looks_tkd[moved, :place + 1] = np.roll(looks_tkd[moved, :place + 1], 1, axis=1)
+    counts_t[rows[~same_m]] = np.minimum(counts_t[rows[~same_m]] + 1, _LOOKS)
     share_m1 = np.where(same_m, share_m, 1).astype(np.float32)[:, None]
-    mixed_md = looks_mkd[:, 0] * (1 - share_m1)
-    mixed_md += seen_md * share_m1
+    mixed_md = looks_tkd[rows, 0] * (1 - share_m1)
+    mixed_md += looks_nd.take(columns, axis=0) * share_m1
     mixed_md /= np.sqrt(np.einsum('md,md->m', mixed_md, mixed_md))[:, None]
-    looks_mkd[:, 0] = mixed_md
-    return looks_mkd
+    looks_tkd[rows, 0] = mixed_md
 
 
 def tracks_from_people(people: People, detections: Detections) -> Tracks:
