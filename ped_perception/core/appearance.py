@@ -81,27 +81,28 @@ def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Float32Array:
     if not count:
         return np.zeros((0, LOOK_SIZE), np.float32)
     height, width = pixels.shape[:2]
-    sides_n2 = boxes_n4[:, 2:] - boxes_n4[:, :2]
-    x_nc = boxes_n4[:, 0, None] + sides_n2[:, 0, None] * _COLUMNS
-    y_nr = boxes_n4[:, 1, None] + sides_n2[:, 1, None] * _ROWS
-    x_nc = np.minimum(np.maximum(x_nc, 0), width - 1).astype(np.int32)
-    y_nr = np.minimum(np.maximum(y_nr, 0), height - 1).astype(np.int32)
+    # People come last in all arrays: arithmetic then runs over long rows.
+    x1_n, y1_n, x2_n, y2_n = np.ascontiguousarray(boxes_n4.T)
+    x_cn = x1_n + (x2_n - x1_n) * _COLUMNS[:, None]
+    y_rn = y1_n + (y2_n - y1_n) * _ROWS[:, None]
+    x_cn = np.minimum(np.maximum(x_cn, 0), width - 1).astype(np.int32)
+    y_rn = np.minimum(np.maximum(y_rn, 0), height - 1).astype(np.int32)
     if isinstance(pixels, NativePixels):
-        y_nrc, x_nrc = np.broadcast_arrays(y_nr[:, :, None], x_nc[:, None, :])
-        colour_m3 = pixels.points(y_nrc.ravel(), x_nrc.ravel())
-        colour_nm3: Uint8Array = colour_m3.reshape(count, -1, 3)
+        y_rcn, x_rcn = np.broadcast_arrays(y_rn[:, None], x_cn)
+        colour_m3 = pixels.points(y_rcn.ravel(), x_rcn.ravel())
+        colour_mn3: Uint8Array = colour_m3.reshape(-1, count, 3)
     else:
         # Two coordinates of 16 bits each, x in the lower half.
-        points_nrc = (y_nr << 16)[:, :, None] | x_nc[:, None, :]
-        points_nm2 = points_nrc.astype('<i4', copy=False).view('<i2').reshape(count, -1, 2)
-        # OpenCV gathers in a fraction of the time of an index; one person in each row.
-        colour_nm3 = np.asarray(
-            cv2.remap(pixels, points_nm2, np.empty(0), cv2.INTER_NEAREST), np.uint8)
-    packed_nm = cv2.cvtColor(colour_nm3, cv2.COLOR_BGR2BGR555).view(np.uint16)
-    bin_nm = _BIN_OF_COLOUR.take(packed_nm).reshape(count * _HALVES, _POINTS)
+        points_rcn = (y_rn << 16)[:, None] | x_cn
+        points_mn2 = points_rcn.astype('<i4', copy=False).view('<i2').reshape(-1, count, 2)
+        # OpenCV gathers in a fraction of the time of an index.
+        colour_mn3 = np.asarray(
+            cv2.remap(pixels, points_mn2, np.empty(0), cv2.INTER_NEAREST), np.uint8)
+    packed_mn = cv2.cvtColor(colour_mn3, cv2.COLOR_BGR2BGR555).view(np.uint16)
+    bin_hmn = _BIN_OF_COLOUR.take(packed_mn).reshape(_HALVES, _POINTS, count)
     # Number the histograms through, person by person, so that one count fills them all.
-    first_n1 = np.arange(0, count * LOOK_SIZE, _COLOURS)[:, None]
-    counts = np.bincount((bin_nm + first_n1).ravel(), minlength=count * LOOK_SIZE)
+    first_h1n = np.arange(0, count * LOOK_SIZE, _COLOURS).reshape(count, _HALVES).T[:, None]
+    counts = np.bincount((bin_hmn + first_h1n).ravel(), minlength=count * LOOK_SIZE)
     return _ROOTS.take(counts).reshape(count, LOOK_SIZE)
 
 

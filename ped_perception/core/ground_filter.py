@@ -275,6 +275,8 @@ class GroundFilter:
         pairs = people.close_pairs(
             camera, np.flatnonzero(alone_m & placed_m), np.flatnonzero(other_m & placed_m),
             self._config.join_sigmas, self._config.join_max_m)
+        if not pairs and not self._close:
+            return
         ids = people.ids_m.tolist()
         judged = {ids[row] for row in np.flatnonzero(alone_m)}
         waiting = set(ids) - judged

@@ -66,6 +66,8 @@ class Matcher:
         left_t[rows] = False
         free_n = scores_n >= self._config.new_score
         free_n[columns] = False
+        if not left_t.any() or not free_n.any():
+            return rows, columns
         own = _alone(people, pairs, left_t, free_n)
         left_t[own.rows_p], free_n[own.columns_p] = False, False
         again_rows, again_columns = self._recognised(
@@ -101,8 +103,6 @@ class Matcher:
     def _recognised(self, people: People, looks_nd: Float32Array, measured_n4: Float64Array,
                     lost: Int64Array, free: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Pair lost people with detections that nobody took and that look like them."""
-        if not len(lost) or not len(free):
-            return lost[:0], free[:0]
         rows_p, columns_p = np.repeat(lost, len(free)), np.tile(free, len(lost))
         distance_p = kalman.squared_distances(people.states, measured_n4, rows_p, columns_p,
                                               self._model)

@@ -263,6 +263,8 @@ class Tracks:
 
     def confirmed(self) -> Tracks:
         """Leave the unconfirmed out."""
+        if self.confirmed_t.all():
+            return self
         rows = {name: getattr(self, name)[self.confirmed_t]
                 for name in ('ids_t', 'boxes_t4', 'scores_t', 'ages_s_t', 'unseen_s_t',
                              'confirmed_t', 'detections_t', 'velocities_t2', 'sigmas_t4')}
