@@ -22,6 +22,9 @@ fixed number of points of a box, so that the cost does not grow with the size of
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import cv2
 import numpy as np
 from ped_perception.core.native import NativePixels, Pixels
@@ -65,21 +68,53 @@ _POINTS = len(_ROWS) * len(_COLUMNS) // _HALVES
 _ROOTS = np.sqrt(np.arange(_POINTS + 1) / (_POINTS * _HALVES)).astype(np.float32)
 
 
-def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Float32Array:
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """
+    What N detections of a picture look like.
+
+    Attributes:
+        looks_nd: float32[N, LOOK_SIZE], rows of length one: their scalar product is the
+            Bhattacharyya coefficient of two people, 1 for the same colours, 0 for none in
+            common. All zeros where no picture was given.
+        there_e: int64[E], which elements of looks_nd are not zero, ascending: a handful of the
+            hundreds of a person, as clothes have few colours.
+        amount_e: float32[E], those elements.
+    """
+
+    looks_nd: Float32Array
+    there_e: Int64Array
+    amount_e: Float32Array
+
+    @property
+    def known(self) -> bool:
+        """Whether there was a picture: all looks are known, or none."""
+        return len(self.there_e) > 0
+
+    @cached_property
+    def stretches(self) -> tuple[Int64Array, Int64Array]:
+        """Where the colours of each detection begin in amount_e, and how many they are."""
+        count_n = np.bincount(self.there_e // LOOK_SIZE, minlength=len(self.looks_nd))
+        return count_n.cumsum() - count_n, count_n
+
+
+def unknown_looks(count: int) -> Looks:
+    """Say that nothing is known of the looks of some detections."""
+    return Looks(np.zeros((count, LOOK_SIZE), np.float32), np.zeros(0, np.int64),
+                 np.zeros(0, np.float32))
+
+
+def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Looks:
     """
     Describe the colours of the people in a picture.
 
     Args:
         pixels: uint8[H, W, 3] BGR, or in a native layout.
         boxes_n4: ``x1 y1 x2 y2`` in pixels of the picture.
-
-    Returns:
-        float32[N, LOOK_SIZE], rows of length one: their scalar product is the Bhattacharyya
-        coefficient of two people, 1 for the same colours, 0 for none in common.
     """
     count = len(boxes_n4)
     if not count:
-        return np.zeros((0, LOOK_SIZE), np.float32)
+        return unknown_looks(0)
     height, width = pixels.shape[:2]
     # People come last in all arrays: arithmetic then runs over long rows.
     x1_n, y1_n, x2_n, y2_n = np.ascontiguousarray(boxes_n4.T)
@@ -103,10 +138,14 @@ def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Float32Array:
     # Number the histograms through, person by person, so that one count fills them all.
     first_h1n = np.arange(0, count * LOOK_SIZE, _COLOURS).reshape(count, _HALVES).T[:, None]
     counts = np.bincount((bin_hmn + first_h1n).ravel(), minlength=count * LOOK_SIZE)
-    return _ROOTS.take(counts).reshape(count, LOOK_SIZE)
+    there_e = (counts > 0).nonzero()[0]
+    amount_e = _ROOTS.take(counts.take(there_e))
+    looks_nd = np.zeros((count, LOOK_SIZE), np.float32)
+    looks_nd.ravel()[there_e] = amount_e
+    return Looks(looks_nd, there_e, amount_e)
 
 
-def look_distances(looks_tkd: Float32Array, counts_t: Int64Array, looks_nd: Float32Array,
+def look_distances(looks_tkd: Float32Array, counts_t: Int64Array, looks: Looks,
                    rows_p: Int64Array, columns_p: Int64Array) -> tuple[Float64Array, BoolArray]:
     """
     Compare the looks of some pairs: how far what is seen is from the nearest that is remembered.
@@ -114,7 +153,7 @@ def look_distances(looks_tkd: Float32Array, counts_t: Int64Array, looks_nd: Floa
     Args:
         looks_tkd: see :func:`likenesses`.
         counts_t: see :func:`likenesses`.
-        looks_nd: see :func:`likenesses`.
+        looks: of the detections.
         rows_p: int64[P], of the pairs to compare.
         columns_p: int64[P].
 
@@ -122,13 +161,12 @@ def look_distances(looks_tkd: Float32Array, counts_t: Int64Array, looks_nd: Floa
         float64[P], 0 for the same colours, 1 for none in common, 0 where not known; and
         bool[P], the pairs that could be compared.
     """
-    like_kp = likenesses(looks_tkd, counts_t, looks_nd, rows_p, columns_p)
-    # All looks of a picture are known, or none.
-    known_p = counts_t.take(rows_p) > (0 if looks_nd[:1].any() else looks_tkd.shape[1])
+    like_kp = likenesses(looks_tkd, counts_t, looks, rows_p, columns_p)
+    known_p = (counts_t.take(rows_p) > 0) & looks.known
     return np.where(known_p, 1 - like_kp.max(axis=0).astype(np.float64), 0), known_p
 
 
-def likenesses(looks_tkd: Float32Array, counts_t: Int64Array, looks_nd: Float32Array,
+def likenesses(looks_tkd: Float32Array, counts_t: Int64Array, looks: Looks,
                rows_p: Int64Array, columns_p: Int64Array) -> Float32Array:
     """
     Give the Bhattacharyya coefficients of all that is remembered of people with what is seen.
@@ -136,7 +174,7 @@ def likenesses(looks_tkd: Float32Array, counts_t: Int64Array, looks_nd: Float32A
     Args:
         looks_tkd: float32[T, K, LOOK_SIZE], K looks of each person, zeros where not known.
         counts_t: int64[T], how many of them are known, the first ones.
-        looks_nd: float32[N, LOOK_SIZE] of detections, all zeros where no picture was given.
+        looks: of the detections.
         rows_p: int64[P], of the pairs to compare; few of many as a rule, which is why this is no
             product of matrices.
         columns_p: int64[P].
@@ -144,15 +182,20 @@ def likenesses(looks_tkd: Float32Array, counts_t: Int64Array, looks_nd: Float32A
     Returns:
         float32[K, P], zero for a look that is not known.
     """
-    looks = looks_tkd.shape[1]
-    # One look a row: taking rows of a table is many times as fast as indexing with two numbers.
-    flat_ld, first_p = looks_tkd.reshape(-1, LOOK_SIZE), rows_p * looks
-    seen_pd = looks_nd.take(columns_p, axis=0)
-    like_kp: Float32Array = np.zeros((looks, len(rows_p)), np.float32)
-    np.einsum('pd,pd->p', flat_ld.take(first_p, axis=0), seen_pd, out=like_kp[0])
-    # Most people have one look: the others are not compared for nothing.
-    for look in range(1, looks):
-        has = (counts_t.take(rows_p) > look).nonzero()[0]
-        like_kp[look, has] = np.einsum('pd,pd->p', flat_ld.take(first_p.take(has) + look, axis=0),
-                                       seen_pd.take(has, axis=0))
+    most = looks_tkd.shape[1]
+    like_kp: Float32Array = np.zeros((most, len(rows_p)), np.float32)
+    look_q, pair_q = (counts_t.take(rows_p) > np.arange(most)[:, None]).nonzero()
+    if not len(pair_q) or not looks.known:
+        return like_kp
+    first_n, count_n = looks.stretches
+    column_q = columns_p.take(pair_q)
+    count_q = count_n.take(column_q)
+    start_q = count_q.cumsum() - count_q
+    # The terms of all the sums in one row: how much of each colour of a detection, times how
+    # much of it is remembered, which is as far from its place as the two rows are apart.
+    at_f = np.arange(count_q.sum()) + (first_n.take(column_q) - start_q).repeat(count_q)
+    apart_q = (rows_p.take(pair_q) * most + look_q - column_q) * LOOK_SIZE
+    terms_f = looks_tkd.ravel().take(looks.there_e.take(at_f) + apart_q.repeat(count_q))
+    terms_f *= looks.amount_e.take(at_f)
+    like_kp[look_q, pair_q] = np.add.reduceat(terms_f, start_q)
     return like_kp

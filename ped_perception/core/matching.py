@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import look_distances
+from ped_perception.core.appearance import look_distances, Looks
 from ped_perception.core.association import assigned_pairs, Pairs
 from ped_perception.core.people import People
 from ped_perception.core.tracker_config import TrackerConfig
@@ -46,7 +46,7 @@ class Matcher:
         self._model = config.model
         self._gate = float(chdtri(4, 1 - config.gate_probability))
 
-    def match(self, people: People, scores_n: Float32Array, looks_nd: Float32Array,
+    def match(self, people: People, scores_n: Float32Array, looks: Looks,
               measured_n4: Float64Array, pairs: Pairs) -> tuple[Int64Array, Int64Array]:
         """
         Pair people with detections.
@@ -54,14 +54,14 @@ class Matcher:
         Args:
             people: T tracks, carried to the time of the picture.
             scores_n: of the N detections.
-            looks_nd: their looks, rows of zeros where not known.
+            looks: of the same.
             measured_n4: see :func:`~ped_perception.core.kalman.measurements_from_boxes`.
             pairs: those of tracks and detections whose boxes overlap.
 
         Returns:
             rows of tracks and of detections, each int64[M], no row twice.
         """
-        rows, columns = self._by_overlap(people, scores_n, looks_nd, measured_n4, pairs)
+        rows, columns = self._by_overlap(people, scores_n, looks, measured_n4, pairs)
         left_t = people.confirmed_t.copy()
         left_t[rows] = False
         free_n = scores_n >= self._config.new_score
@@ -71,11 +71,11 @@ class Matcher:
         own = _alone(people, pairs, left_t, free_n)
         left_t[own.rows_p], free_n[own.columns_p] = False, False
         again_rows, again_columns = self._recognised(
-            people, looks_nd, measured_n4, np.flatnonzero(left_t), np.flatnonzero(free_n))
+            people, looks, measured_n4, np.flatnonzero(left_t), np.flatnonzero(free_n))
         return (np.concatenate([rows, own.rows_p, again_rows]),
                 np.concatenate([columns, own.columns_p, again_columns]))
 
-    def _by_overlap(self, people: People, scores_n: Float32Array, looks_nd: Float32Array,
+    def _by_overlap(self, people: People, scores_n: Float32Array, looks: Looks,
                     measured_n4: Float64Array, pairs: Pairs) -> tuple[Int64Array, Int64Array]:
         """Pair by overlap and colours, sure detections first."""
         config = self._config
@@ -83,7 +83,7 @@ class Matcher:
                       & (pairs.overlap_p >= min(config.min_overlap, config.min_overlap_low))]
         pairs = pairs[kalman.squared_distances(
             people.states, measured_n4, pairs.rows_p, pairs.columns_p, self._model) <= self._gate]
-        differ_p, _ = look_distances(people.looks_tkd, people.look_counts_t, looks_nd,
+        differ_p, _ = look_distances(people.looks_tkd, people.look_counts_t, looks,
                                      pairs.rows_p, pairs.columns_p)
         alike_p = differ_p <= config.look_gate
         pairs, differ_p = pairs[alike_p], differ_p[alike_p]
@@ -100,7 +100,7 @@ class Matcher:
         chosen = np.concatenate([first, more])
         return pairs.rows_p[chosen], pairs.columns_p[chosen]
 
-    def _recognised(self, people: People, looks_nd: Float32Array, measured_n4: Float64Array,
+    def _recognised(self, people: People, looks: Looks, measured_n4: Float64Array,
                     lost: Int64Array, free: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Pair lost people with detections that nobody took and that look like them."""
         rows_p, columns_p = np.repeat(lost, len(free)), np.tile(free, len(lost))
@@ -108,7 +108,7 @@ class Matcher:
                                               self._model)
         near_p = distance_p <= self._gate
         rows_p, columns_p, distance_p = rows_p[near_p], columns_p[near_p], distance_p[near_p]
-        differ_p, known_p = look_distances(people.looks_tkd, people.look_counts_t, looks_nd,
+        differ_p, known_p = look_distances(people.looks_tkd, people.look_counts_t, looks,
                                            rows_p, columns_p)
         alike = np.flatnonzero(known_p & (differ_p <= self._config.max_look_distance))
         chosen = alike[assigned_pairs(rows_p[alike], columns_p[alike],

@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import likenesses, LOOK_SIZE
+from ped_perception.core.appearance import likenesses, LOOK_SIZE, Looks
 from ped_perception.core.association import Pairs
 from ped_perception.core.types import (
     BoolArray,
@@ -102,20 +102,18 @@ def nobody(model: kalman.MotionModel) -> People:
 
 
 def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
-              looks_nd: Float32Array, states: kalman.BoxStates, confirmed: bool) -> People:
+              looks: Looks, states: kalman.BoxStates, confirmed: bool) -> People:
     """Remember the people of some detections (rows) for the first time, in these states."""
     stamps = np.full(len(rows), detections.stamp_ns, np.int64)
     looks_mkd = np.zeros((len(rows), _LOOKS, LOOK_SIZE), np.float32)
-    looks_mkd[:, 0] = looks_nd[rows]
-    # All looks of a picture are known, or none.
-    count = int(looks_nd[:1].any())
+    looks_mkd[:, 0] = looks.looks_nd[rows]
     return People(
         ids_t=ids_m, first_ns_t=stamps, seen_ns_t=stamps, scores_t=detections.scores_n[rows],
         confirmed_t=np.full(len(rows), confirmed), detections_t=rows, looks_tkd=looks_mkd,
-        look_counts_t=np.full(len(rows), count), states=states)
+        look_counts_t=np.full(len(rows), int(looks.known)), states=states)
 
 
-def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
+def with_looks(people: People, looks: Looks, sure_n: BoolArray,
                pairs_nn: Pairs, crowd_n: Float64Array, share_t: Float64Array) -> People:
     """
     Let what people look like follow what is seen of them.
@@ -124,7 +122,7 @@ def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
 
     Args:
         people: whose ``detections_t`` belong to this picture.
-        looks_nd: of the detections, rows of zeros where not known.
+        looks: of the detections.
         sure_n: which detections are sure.
         pairs_nn: the detections that overlap each other.
         crowd_n: largest intersection over union of each detection with somebody else's track.
@@ -137,15 +135,15 @@ def with_looks(people: People, looks_nd: Float32Array, sure_n: BoolArray,
     rows = (people.detections_t >= 0).nonzero()[0]
     rows = rows[clear_n.take(people.detections_t.take(rows))]
     looks_tkd, counts_t = people.looks_tkd.copy(), people.look_counts_t.copy()
-    _mix(looks_tkd, counts_t, rows, looks_nd, people.detections_t.take(rows),
+    _mix(looks_tkd, counts_t, rows, looks, people.detections_t.take(rows),
          share_t.take(rows).astype(np.float32))
     return replace(people, looks_tkd=looks_tkd, look_counts_t=counts_t)
 
 
 def _mix(looks_tkd: Float32Array, counts_t: Int64Array, rows: Int64Array,
-         looks_nd: Float32Array, columns: Int64Array, share_m: Float32Array) -> None:
+         looks: Looks, columns: Int64Array, share_m: Float32Array) -> None:
     """Mix what is seen into the nearest look, or let it replace the one not seen for longest."""
-    like_km = likenesses(looks_tkd, counts_t, looks_nd, rows, columns)
+    like_km = likenesses(looks_tkd, counts_t, looks, rows, columns)
     same_m = like_km.max(axis=0) >= _SAME_LOOK
     place_m = np.where(same_m, like_km.argmax(axis=0), _LOOKS - 1)
     # What is seen comes first, the others keep their order.
@@ -155,7 +153,7 @@ def _mix(looks_tkd: Float32Array, counts_t: Int64Array, rows: Int64Array,
     counts_t[rows[~same_m]] = np.minimum(counts_t[rows[~same_m]] + 1, _LOOKS)
     share_m1 = np.where(same_m, share_m, 1).astype(np.float32)[:, None]
     mixed_md = looks_tkd[rows, 0] * (1 - share_m1)
-    mixed_md += looks_nd.take(columns, axis=0) * share_m1
+    mixed_md += looks.looks_nd.take(columns, axis=0) * share_m1
     mixed_md /= np.sqrt(np.einsum('md,md->m', mixed_md, mixed_md))[:, None]
     looks_tkd[rows, 0] = mixed_md
 

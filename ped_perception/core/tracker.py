@@ -26,7 +26,7 @@ from dataclasses import replace
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
+from ped_perception.core.appearance import Looks, looks_from_boxes, unknown_looks
 from ped_perception.core.association import Pairs, pairs_with_detections
 from ped_perception.core.border import Cuts, whole_boxes
 from ped_perception.core.doubt import crowds, doubts
@@ -45,7 +45,6 @@ from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import (
     BoolArray,
     Detections,
-    Float32Array,
     Float64Array,
     Int64Array,
     Tracks,
@@ -131,21 +130,21 @@ class Tracker:
         if self._stamp_ns is not None and detections.stamp_ns < self._stamp_ns:
             self.reset()
         people = self._carried(detections, pixels, now_from_previous_33)
-        looks_nd = self._looks(detections, pixels)
+        looks = self._looks(detections, pixels)
         whole_n4 = whole_boxes(detections.boxes_n4,
                                Cuts.of(detections.boxes_n4, detections.source_hw))
         measured_n4 = kalman.measurements_from_boxes(whole_n4)
         pairs, pairs_nn = pairs_with_detections(people.states.boxes_t4, whole_n4)
-        rows, columns = self._matcher.match(people, detections.scores_n, looks_nd, measured_n4,
+        rows, columns = self._matcher.match(people, detections.scores_n, looks, measured_n4,
                                             pairs)
         track_n = np.full(len(detections), -1, np.int64)
         track_n[columns] = rows
         crowd_n, shared_n = crowds(pairs, people.confirmed_t, track_n)
         people = self._updated(people, detections, rows, columns, measured_n4,
                                crowd_n[columns], shared_n[columns])
-        people = self._remembered(people, detections, looks_nd, pairs_nn, crowd_n)
+        people = self._remembered(people, detections, looks, pairs_nn, crowd_n)
         people = people.take(self._kept(people, detections))
-        self._people = self._begun(people, detections, measured_n4, looks_nd, columns)
+        self._people = self._begun(people, detections, measured_n4, looks, columns)
         return tracks_from_people(self._people, detections)
 
     def _carried(self, detections: Detections, pixels: Pixels | None,
@@ -168,9 +167,9 @@ class Tracker:
             states = kalman.warped(states, homography)
         return replace(people, states=kalman.predicted(states, dt_s, self._model))
 
-    def _looks(self, detections: Detections, pixels: Pixels | None) -> Float32Array:
+    def _looks(self, detections: Detections, pixels: Pixels | None) -> Looks:
         if pixels is None or self._config.look_weight == 0:
-            return np.zeros((len(detections), LOOK_SIZE), np.float32)
+            return unknown_looks(len(detections))
         return looks_from_boxes(pixels, detections.boxes_n4)
 
     def _updated(self, people: People, detections: Detections, rows: Int64Array,
@@ -193,13 +192,12 @@ class Tracker:
             confirmed_t=people.confirmed_t | (seen_t & (age_s_t >= self._config.confirm_s)))
 
     def _remembered(self, people: People, detections: Detections,
-                    looks_nd: Float32Array, pairs_nn: Pairs, crowd_n: Float64Array) -> People:
+                    looks: Looks, pairs_nn: Pairs, crowd_n: Float64Array) -> People:
         """Let looks and times of sight follow the new picture."""
-        # All looks of a picture are known, or none.
-        if looks_nd[:1].any():
+        if looks.known:
             unseen_s_t = people.unseen_s_t(detections.stamp_ns)
             people = with_looks(
-                people, looks_nd, detections.scores_n >= self._config.high_score,
+                people, looks, detections.scores_n >= self._config.high_score,
                 pairs_nn, crowd_n, -np.expm1(-unseen_s_t / self._config.look_memory_s))
         return replace(people, seen_ns_t=np.where(
             people.detections_t >= 0, detections.stamp_ns, people.seen_ns_t))
@@ -216,7 +214,7 @@ class Tracker:
         return kept
 
     def _begun(self, people: People, detections: Detections, measured_n4: Float64Array,
-               looks_nd: Float32Array, taken: Int64Array) -> People:
+               looks: Looks, taken: Int64Array) -> People:
         """Begin tracks from sure detections that belong to nobody."""
         free_n = detections.scores_n >= self._config.new_score
         free_n[taken] = False
@@ -225,5 +223,5 @@ class Tracker:
             return people
         ids_m = np.array([next(self._ids) for _ in rows], np.int64)
         return people.joined(newcomers(
-            ids_m, rows, detections, looks_nd, kalman.started(measured_n4[rows], self._model),
+            ids_m, rows, detections, looks, kalman.started(measured_n4[rows], self._model),
             confirmed=self._config.confirm_s == 0))

@@ -23,7 +23,13 @@ import cv2
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 import numpy as np
-from ped_perception.core.appearance import LOOK_SIZE, looks_from_boxes
+from ped_perception.core.appearance import (
+    likenesses,
+    look_distances,
+    LOOK_SIZE,
+    looks_from_boxes,
+    unknown_looks,
+)
 from ped_perception.core.association import assigned, assigned_pairs, overlaps_from_boxes
 from ped_perception.core.config import config_from_mapping, specs_of
 from ped_perception.core.tracker import Tracker
@@ -367,7 +373,7 @@ def test_another_outline_moves_a_track_less_than_its_distance_says():
 ])
 def test_muted_colours_are_told_apart(first, second, apart, why):
     looks = [looks_from_boxes(np.full((*HW, 3), colour, np.uint8),
-                              np.array([person(100)[:4]], np.float32))[0]
+                              np.array([person(100)[:4]], np.float32)).looks_nd[0]
              for colour in (first, second)]
     assert apart[0] - 1e-6 <= 1 - looks[0] @ looks[1] <= apart[1] + 1e-6
 
@@ -378,7 +384,7 @@ def test_looks_are_of_length_one_and_tell_the_halves_apart():
     image[200:] = BLUE
     boxes = np.array([person(100)[:4], person(300)[:4], person(100, 100)[:4],
                       [-50, -50, -10, -10], [590, 300, 700, 500]], np.float32)
-    looks = looks_from_boxes(image, boxes)
+    looks = looks_from_boxes(image, boxes).looks_nd
     assert looks.shape == (5, LOOK_SIZE)
     np.testing.assert_allclose(np.linalg.norm(looks, axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(looks @ looks.T, [
@@ -390,8 +396,27 @@ def test_looks_are_the_same_in_a_picture_that_is_part_of_a_larger_one():
     wide = np.random.default_rng(0).integers(0, 255, (HW[0], 900, 3), dtype=np.uint8)
     part = wide[:, 100:700]
     boxes = np.array([person(100)[:4], person(590)[:4]], np.float32)
-    np.testing.assert_array_equal(looks_from_boxes(part, boxes),
-                                  looks_from_boxes(part.copy(), boxes))
+    np.testing.assert_array_equal(looks_from_boxes(part, boxes).looks_nd,
+                                  looks_from_boxes(part.copy(), boxes).looks_nd)
+
+
+def test_likenesses_are_the_products_of_all_that_is_remembered_with_what_is_seen():
+    rng = np.random.default_rng(4)
+    image = rng.integers(0, 255, (*HW, 3), dtype=np.uint8)
+    boxes = np.array([person(x)[:4] for x in (60, 200, 340)], np.float32)
+    seen = looks_from_boxes(image, boxes)
+    remembered = rng.random((4, 2, LOOK_SIZE)).astype(np.float32)
+    counts = np.array([0, 1, 2, 2])
+    remembered[np.arange(2) >= counts[:, None]] = 0
+    rows, columns = np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4)
+    like = likenesses(remembered, counts, seen, rows, columns)
+    np.testing.assert_allclose(like, np.einsum(
+        'pkd,pd->kp', remembered[rows], seen.looks_nd[columns]), rtol=1e-5)
+    away, known = look_distances(remembered, counts, seen, rows, columns)
+    assert known.tolist() == (rows > 0).tolist()
+    np.testing.assert_allclose(away, np.where(known, 1 - like.max(axis=0), 0), atol=1e-6)
+    away, known = look_distances(remembered, counts, unknown_looks(3), rows, columns)
+    assert not known.any() and not away.any(), 'without a picture nobody looks like anybody'
 
 
 def test_a_swing_of_the_camera_is_taken_out():
@@ -515,6 +540,18 @@ def test_leaving_the_clear_cases_to_nobody_changes_no_assignment(seed, count, ot
 def test_overlaps(first, second, overlap, why):
     boxes = np.array([first, second], np.float32)
     np.testing.assert_allclose(overlaps_from_boxes(boxes[:1], boxes[1:]), [[overlap]])
+
+
+def test_overlaps_of_many_boxes_are_those_of_each_two():
+    rng = np.random.default_rng(7)
+    corners = rng.uniform(0, 200, (30, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 60, (30, 2))], axis=1)
+    boxes[3], boxes[11, 2:], boxes[19] = (0, 0, 300, 10), boxes[11, :2] - 5, np.nan
+    overlaps = overlaps_from_boxes(boxes, boxes[::-1])
+    each = [[overlaps_from_boxes(one[None], other[None])[0, 0] for other in boxes[::-1]]
+            for one in boxes]
+    np.testing.assert_array_equal(overlaps, each)
+    assert (overlaps > 0).sum() > 60, 'the others are found beside a box of no numbers'
 
 
 def test_the_defaults_are_within_their_own_limits():
