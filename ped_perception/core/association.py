@@ -80,7 +80,8 @@ def pairs_across(boxes_4t: Float64Array, boxes_4n: Float64Array) -> tuple[Int64A
     takes a third of the time of comparing every box with every other where there are hundreds.
 
     Args:
-        boxes_4t: rows x1, y1, x2, y2 in pixels.
+        boxes_4t: rows x1, y1, x2, y2 in pixels; one whose x2 is left of its x1 is overlapped by
+            what reaches over both.
         boxes_4n: likewise.
 
     Returns:

@@ -129,7 +129,8 @@ class People:
         track_m = links['track_id']
         if not len(track_m):
             return np.full(len(ids_t), -1, np.int64)
-        order_m = track_m.argsort()
+        # People and tracks are both in the order they came in: there is little left to sort.
+        order_m = track_m.argsort(kind='stable')
         place_t = np.minimum(track_m.searchsorted(ids_t, sorter=order_m), len(track_m) - 1)
         rows_t: Int64Array = order_m.take(place_t)
         rows_t[track_m.take(rows_t) != ids_t] = -1
