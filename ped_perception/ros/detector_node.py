@@ -39,6 +39,7 @@ from ped_perception.ros.ground_output import GroundOutput
 from ped_perception.ros.health import HealthReporter
 from ped_perception.ros.inputs import Inputs
 from ped_perception.ros.lookout import Lookout
+from ped_perception.ros.memory import prefer_huge_pages
 from ped_perception.ros.network import check_network, open_network
 from ped_perception.ros.params import refusal
 from ped_perception.ros.pictures import Camera
@@ -170,6 +171,8 @@ class DetectorNode(ManagedNode):
             self.get_clock(), self.get_logger())
         self._worker = Worker(self._lookout, functools.partial(self._on_death, 'inference'))
         self._worker.start()
+        # What loading left at the end of the heap was given back, its huge pages with it.
+        prefer_huge_pages()
         info = self._lookout.info
         assert info is not None
         self.get_logger().info(

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 import subprocess
 import sys
 
@@ -57,6 +58,38 @@ def test_blocks_of_a_picture_are_used_again():
     assert kept < 100  # of 10 times 3 blocks of 1519 pages
 
 
+HUGE = """
+import re
+from ped_perception.backends.process_memory import give_back_memory
+from ped_perception.ros.memory import keep_large_blocks, prefer_huge_pages
+
+
+def huge_mib():
+    found = re.findall(r'\\[heap\\]\\nSize: +(\\d+) kB.*?VmFlags: ([^\\n]*)',
+                       open('/proc/self/smaps').read(), re.S)
+    return sum(int(size) for size, flags in found if 'hg' in flags.split()) >> 10
+
+
+keep_large_blocks()
+print(huge_mib())
+give_back_memory()
+print(huge_mib())
+assert prefer_huge_pages()
+print(huge_mib())
+"""
+
+
+@pytest.mark.skipif(not Path('/sys/kernel/mm/transparent_hugepage').is_dir(),
+                    reason='a kernel without huge pages')
+def test_large_blocks_are_in_huge_pages_until_they_are_given_back():
+    output = subprocess.run([sys.executable, '-c', HUGE], text=True, check=True,
+                            capture_output=True, timeout=60).stdout
+    kept, given_back, again = map(int, output.split())
+    assert kept >= 32, 'room for the next pictures'
+    assert given_back < 4
+    assert again >= 32
+
+
 def test_another_c_library_is_left_alone(monkeypatch):
     from ped_perception.ros import memory
 
@@ -65,3 +98,4 @@ def test_another_c_library_is_left_alone(monkeypatch):
 
     monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: Musl())
     assert memory.keep_large_blocks() == {}
+    assert not memory.prefer_huge_pages()
