@@ -134,7 +134,7 @@ class PictureTaker:
             native: layouts that are not to be decoded: the backend takes them as they are.
         """
         def decode(arrival: Arrival) -> Picture | None:
-            """Take in one picture, in a thread of the pool; None for one that is refused."""
+            """Take in one picture, in any thread; None for one that is refused."""
             try:
                 return self._taken_in(arrival, native)
             except ImageError as error:
@@ -144,9 +144,10 @@ class PictureTaker:
             self._refuse(self._cameras[arrival.camera], Drop.BAD, problem)
             return None
 
-        # Decoding does not hold the interpreter's lock: each camera may have a core.
-        return [picture for picture in self._decoders.map(decode, arrivals)
-                if picture is not None]
+        # Decoding does not hold the interpreter's lock: each camera may have a core. One alone is
+        # not handed on: on busy cores waking another thread takes a millisecond.
+        decode_all = self._decoders.map if len(arrivals) > 1 else map
+        return [picture for picture in decode_all(decode, arrivals) if picture is not None]
 
     def close(self) -> None:
         """End the threads."""
