@@ -204,7 +204,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data', type=Path, help='folder of the recorded data sets')
     parser.add_argument('--backend', default='auto')
+    parser.add_argument('--choice', nargs=3, action='append',
+                        metavar=('SIZE', 'PRECISION', 'VIEWS'),
+                        help='a row, as 576x352 int8 whole+whole@0.65, instead of those of the '
+                             'table; int8 of other sizes is made with ped_engine import')
     arguments = parser.parse_args()
+    choices = CHOICES if arguments.choice is None else [
+        (size, precision, tuple(views.split('+'))) for size, precision, views in arguments.choice]
     data: Path = arguments.data
     coco = data / 'coco200'
     sets = {
@@ -217,7 +223,7 @@ def main() -> None:
     print('| set | network | views | AP50 | AP | score | recall | <0.1 | 0.1-0.2 | 0.2-0.4 | '
           '0.4-0.7 | >0.7 | ms |\n|' + '---|' * 13)
     for name, pictures in sets.items():
-        for size, precision, views in CHOICES:
+        for size, precision, views in choices:
             config = BackendConfig(network_size=size, precision=precision,
                                    backend=arguments.backend)
             with open_backend(config, len(views)) as backend:
