@@ -142,10 +142,11 @@ Filling two views, and the image monitor; the network sees 640x384 of any of the
 One view each, default backend: the newest pictures share a batch.""",
                                   lambda: bench_shared_batches(images)),
         'people': Section('Many people', """
-Following with the colours of the picture, placing on the ground, and the filter on the ground.
-`ahead_ms` is the background motion of a picture, which is measured while the network
-runs, and is not in `sum_ms`. `least_ms` adds the least times of the other three: the medians
-of a machine with other work to do say little.""",
+Following, placing on the ground, and the filter on the ground. Without `colours` nothing is taken
+from the picture (`tracker.look_weight: 0`, `tracker.ego_motion: false`). `ahead_ms` is the
+background motion of a picture, which is measured while the network runs, and is not in `sum_ms`.
+`least_ms` adds the least times of the other three: the medians of a machine with other work to do
+say little.""",
                           lambda: bench_people(images[0])),
         'replay': Section('Replaying a recording', """
 `demo/pets_street.mcap` through `ped_replay`, milliseconds a picture. `overhead` is the share of
