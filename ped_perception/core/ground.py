@@ -15,7 +15,7 @@
 """
 Where on the ground a box stands: two independent ranges, their uncertainty, and when not to say.
 
-The first range is the foot point: the ray through the middle of the box's lower edge meets the
+The first range is the foot point: the ray through the box's lower edge, below the body, meets the
 ground plane. It suffers from pitch and from ground that is not where the plane is. The second
 is the person height: the angle between the upper and the lower edge, for somebody as tall as
 people are. It suffers from who the person is. What troubles the one leaves the other alone.
@@ -222,7 +222,9 @@ def _chosen(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, variance_kt: Floa
     np.logical_not(np.isfinite(ranges.height_t + ranges.bearing_t), out=facts_8t[6])
     sides_t2 = boxes_t4[:, 2:] - boxes_t4[:, :2]
     sound_t2 = (sides_t2 > 0) & (sides_t2 < np.inf)
-    np.logical_not(sound_t2[:, 0] & sound_t2[:, 1], out=facts_8t[7])
+    # A person whose feet are above his head is seen by a camera that is upside down.
+    np.logical_not(sound_t2[:, 0] & sound_t2[:, 1] & ~(ranges.q_head_t <= ranges.q_foot_t),
+                   out=facts_8t[7])
     case_t = np.packbits(facts_8t, axis=0)[0]
     reason_t = _REASONS.take(case_t)
     # Best linear unbiased; kept within what the two say.

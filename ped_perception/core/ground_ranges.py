@@ -117,12 +117,10 @@ class Ranges:
         bundle_33n = model.ray_bundle(pixels_n2, turn_33)
         # A longer focal length moves every pixel towards the principal point.
         off_n2 = np.subtract(model.principal_xy, pixels_n2)
-        q_n, q_kn, bearing_t, bearing_kt = _elevations(
-            bundle_33n[:, 0], bundle_33n[:, 1], bundle_33n[:, 2], off_n2.T, count)
+        q_n, q_kn, bearing_t, bearing_kt = _upright(*_directions(
+            bundle_33n[:, 0], bundle_33n[:, 1], bundle_33n[:, 2], off_n2.T, count))
         q_foot_t, q_head_t = q_n[:count], q_n[count:]
-        # Both edges move with the centre, apart with the height of the box.
         q_foot_kt, q_head_kt = q_kn[:, :count], q_kn[:, count:]
-        q_head_kt[HEIGHT_PX] *= -1
         foot_t, foot_kt = q_foot_t / plane_z_m, q_foot_kt / plane_z_m
         foot_kt[PLANE] = -foot_t / plane_z_m
         person_t = config.person_height_m - ahead_m * q_head_t
@@ -136,15 +134,16 @@ class Ranges:
                       bearing_kt)
 
 
-def _elevations(ray_3n: Float64Array, by_u_3n: Float64Array, by_v_3n: Float64Array,
+def _directions(ray_3n: Float64Array, by_u_3n: Float64Array, by_v_3n: Float64Array,
                 off_2n: Float64Array, count: int,
                 ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
     """
     Give how far rays in base_link rise, where they point to, and how sources move both.
 
     Returns:
-        tangents of elevation [N] and their derivatives [10, N]; bearings of the first ``count``
-        rays and their derivatives [10, count].
+        tangents of elevation [N] and their derivatives [10, N]; unit vectors along the ground
+        [2, N] and the derivatives [10, N] of their bearings. The first ``count`` rays are of
+        lower edges, the others of upper ones.
     """
     x_n, y_n, z_n = ray_3n
     flat_n = np.maximum(np.sqrt(x_n * x_n + y_n * y_n), 1e-9)
@@ -158,15 +157,42 @@ def _elevations(ray_3n: Float64Array, by_u_3n: Float64Array, by_v_3n: Float64Arr
     for row, (dx_n, dy_n, dz_n) in turns.items():
         move_3mn[0, row], move_3mn[1, row], move_3mn[2, row] = dx_n, dy_n, dz_n
     dx_mn, dy_mn, dz_mn = move_3mn
-    q_kn, bearing_kt = np.zeros((_SOURCES, len(x_n))), np.zeros((_SOURCES, count))
-    along_mn = x_n * dx_mn + y_n * dy_mn
-    along_mn *= q_n / flat_n
-    np.divide(dz_mn - along_mn, flat_n, out=q_kn[:_MOVES])
-    x_t, y_t, flat_t = x_n[:count], y_n[:count], flat_n[:count]
-    np.divide(x_t * dy_mn[:, :count] - y_t * dx_mn[:, :count], flat_t * flat_t,
-              out=bearing_kt[:_MOVES])
-    q_kn[HEIGHT_PX], bearing_kt[HEIGHT_PX] = q_kn[CY] / 2, bearing_kt[CY] / 2
-    return q_n, q_kn, np.arctan2(y_t, x_t), bearing_kt
+    q_kn, bearing_kn = np.zeros((2, _SOURCES, len(x_n)))
+    along_2n = ray_3n[:2] / flat_n
+    np.divide(dz_mn - (along_2n[0] * dx_mn + along_2n[1] * dy_mn) * q_n, flat_n,
+              out=q_kn[:_MOVES])
+    np.divide(along_2n[0] * dy_mn - along_2n[1] * dx_mn, flat_n, out=bearing_kn[:_MOVES])
+    # Both edges move with the centre, apart with the height of the box.
+    for slope_kn in (q_kn, bearing_kn):
+        slope_kn[HEIGHT_PX, :count] = slope_kn[CY, :count] / 2
+        slope_kn[HEIGHT_PX, count:] = slope_kn[CY, count:] / -2
+    return q_n, q_kn, along_2n, bearing_kn
+
+
+def _upright(q_n: Float64Array, q_kn: Float64Array, along_2n: Float64Array,
+             bearing_kn: Float64Array,
+             ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+    """
+    Put the feet below the head; for what :func:`_directions` gives of feet, then heads.
+
+    A camera that is pitched or rolled draws upright people at a slant, the more so at the sides
+    of a wide picture. The middles of a box's lower and upper edge then lie on either side of the
+    body: it stands between, and its feet and head are where that bearing meets the two edges.
+
+    Returns:
+        as :func:`_directions`, with one bearing [T] and its derivatives [10, T] instead of the
+        directions.
+    """
+    count = len(q_n) // 2
+    (foot_x_t, head_x_t), (foot_y_t, head_y_t) = along_2n.reshape(2, 2, count)
+    half_t = (foot_x_t * head_y_t - foot_y_t * head_x_t) / 2
+    half_kt = (bearing_kn[:, count:] - bearing_kn[:, :count]) / 2
+    # Along the edge, in pixels: short enough to go straight.
+    by_u_n = q_kn[CX] / bearing_kn[CX]
+    q_n = q_n + by_u_n * np.concatenate([half_t, -half_t])
+    q_kn = q_kn + by_u_n * np.concatenate([half_kt, -half_kt], axis=1)
+    bearing_t = np.arctan2(foot_y_t + head_y_t, foot_x_t + head_x_t)
+    return q_n, q_kn, bearing_t, (bearing_kn[:, :count] + bearing_kn[:, count:]) / 2
 
 
 def error_sources(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, config: GroundConfig

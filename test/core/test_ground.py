@@ -33,6 +33,7 @@ from ped_perception.core.ground_types import GroundPositions, GroundReason
 import pytest
 from scenes import (
     base_from_camera,
+    body_box,
     kitti_view,
     nuscenes_views,
     person_box,
@@ -251,6 +252,49 @@ def test_the_second_camera_of_a_stereo_pair_sees_from_where_it_is() -> None:
         d_k=[0.0] * 5, p_12=p_12, rectified=True)
     box = person_box(pinhole(), base_from_camera((1.5, -0.5, 1.5)), (14.0, 2.0))
     np.testing.assert_allclose(place(box, model=right).xy_t2[0], [14, 2], atol=0.1)
+
+
+@pytest.mark.parametrize(('why', 'mounting', 'xy'), [
+    ('a rolled camera', {'roll_deg': 10}, (9.0, 0.5)),
+    ('the side of a picture that looks down', {'pitch_deg': 15}, (8.5, 4.0)),
+    ('the other side', {'pitch_deg': 15}, (8.5, -4.0)),
+    ('a camera above a gate', {'xyz': (0, 0, 4.0), 'pitch_deg': 30}, (7.0, -3.0)),
+])
+def test_people_whom_the_camera_draws_at_a_slant_stand_between_the_edges(
+        why: str, mounting: dict[str, Any], xy: tuple[float, float]) -> None:
+    """The middle of the lower edge is up to half a metre beside their feet."""
+    transform, model = base_from_camera(**mounting), pinhole()
+    _stands(xy, place(body_box(model, transform, xy), transform, model))
+
+
+@pytest.mark.parametrize('bearing_deg', [-150, -120, -60, -30])
+@pytest.mark.parametrize('range_m', [3.0, 5.0, 8.0])
+def test_a_surround_view_camera_places_people_in_its_corners(
+        bearing_deg: float, range_m: float) -> None:
+    """It looks down by 45 degrees, so that people lie nearly flat at its sides."""
+    model = camera_model_from_calibration(
+        size_hw=(960, 1280), k_9=[400.0, 0, 639.5, 0, 400, 479.5, 0, 0, 1],
+        distortion_model='equidistant', d_k=[0.02, -0.005, 0, 0])
+    mounting = base_from_camera((1.5, 0, 1.0), yaw_deg=-90, pitch_deg=45)
+    along = np.array([np.cos(np.radians(bearing_deg)), np.sin(np.radians(bearing_deg))])
+    xy = mounting[:2, 3] + range_m * along
+    _stands(xy, place(body_box(model, mounting, xy), mounting, model))
+
+
+def _stands(xy: tuple[float, float] | np.ndarray, positions: GroundPositions) -> None:
+    """Check position and ellipse of a body whose shoes and shoulders are wider than a line."""
+    range_m = np.linalg.norm(np.array(xy) - (1.5, 0))
+    assert positions.reason_t[0] == GroundReason.AGREED
+    assert np.linalg.norm(positions.xy_t2[0] - xy) < 0.06 * range_m
+    assert mahalanobis(positions, np.array([xy]))[0] < INSIDE_95
+
+
+def test_a_camera_upside_down_places_nobody() -> None:
+    """Without rotation_deg its people stand on their heads, somewhere behind it."""
+    model, mounting = pinhole(), base_from_camera((1.5, 0, 1.9), yaw_deg=180, roll_deg=180)
+    for x in (-5.0, -10.0, -20.0, -40.0):
+        positions = place(body_box(model, mounting, (x, 0.5)), mounting)
+        assert positions.reason_t[0] == GroundReason.BAD_BOX, x
 
 
 def test_a_fisheye_places_people_beside_the_vehicle() -> None:

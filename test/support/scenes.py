@@ -76,6 +76,18 @@ def person_box(model: CameraModel, base_from_camera_44: np.ndarray, xy: Sequence
     return [middle - half, head_v, middle + half, foot_v]
 
 
+def body_box(model: CameraModel, base_from_camera_44: np.ndarray, xy: Sequence[float],
+             height_m: float = 1.70) -> list[float]:
+    """Draw the box around a whole body of rings: shoes, hips, shoulders, head."""
+    turns = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    rings = [np.column_stack([xy[0] + radius_m * np.cos(turns), xy[1] + radius_m * np.sin(turns),
+                              np.full(24, share * height_m), np.ones(24)])
+             for share, radius_m in ((0, 0.15), (0.5, 0.18), (0.8, 0.24), (0.93, 0.11), (1, 0.02))]
+    optical_n4 = np.concatenate(rings) @ np.linalg.inv(base_from_camera_44).T
+    pixels_n2 = model.pixels_from_points(optical_n4[:, :3])
+    return [*pixels_n2.min(axis=0).tolist(), *pixels_n2.max(axis=0).tolist()]
+
+
 def tracks_of(boxes_t4: Sequence[Sequence[float]] | np.ndarray, *, camera: str = 'front',
               stamp_ns: int = 0, ids: Sequence[int] | None = None,
               size_hw: tuple[int, int] = SIZE_HW, sigma_px: float = 1.0,
