@@ -212,10 +212,13 @@ def camera_model_from_calibration(
         turn_33 = np.array(r_9, float).reshape(3, 3)
     if len(p_12) and np.any(p_12):
         projection_34 = np.array(p_12, float).reshape(3, 4)
-        if not np.isfinite(projection_34).all() or not projection_34[0, 0]:
+        try:
+            centre_3 = -np.linalg.solve(projection_34[:, :3], projection_34[:, 3])
+        except np.linalg.LinAlgError:
+            centre_3 = np.full(3, np.nan)
+        if not projection_34[0, 0] or not np.isfinite([*p_12, *centre_3]).all():
             raise CalibrationError(f'P of the CameraInfo is no projection: {list(p_12)}. '
                                    f'Calibrate the camera, or publish zeros for P.')
-        centre_3 = -np.linalg.solve(projection_34[:, :3], projection_34[:, 3])
         if rectified:
             matrix_33, turn_33 = projection_34[:, :3], np.eye(3)
     elif rectified:

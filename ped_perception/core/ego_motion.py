@@ -29,6 +29,8 @@ from ped_perception.core.native import NativePixels, Pixels
 from ped_perception.core.types import Float32Array, Float64Array, Uint8Array
 
 _WIDTH = 240
+# Pictures are hardly higher than wide, but one column of pixels must not become millions of rows.
+_MAX_HEIGHT = 4 * _WIDTH
 _MAX_CORNERS = 80
 _MIN_CORNERS = 12
 _MIN_DISTANCE = 8
@@ -119,7 +121,8 @@ class BackgroundMotion:
             uint8[h, w], the small grey copy that is kept.
         """
         source_hw = pixels.shape[0], pixels.shape[1]
-        size_xy = (_WIDTH, max(round(_WIDTH * source_hw[0] / source_hw[1]), 1))
+        height = round(_WIDTH * source_hw[0] / source_hw[1])
+        size_xy = (_WIDTH, min(max(height, 1), _MAX_HEIGHT))
         if isinstance(pixels, NativePixels):
             grey: Uint8Array = pixels.small_grey(size_xy)
         else:

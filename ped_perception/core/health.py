@@ -166,18 +166,25 @@ def camera_health(facts: CameraFacts, config: HealthConfig) -> tuple[Health, str
         when = ('yet' if math.isinf(facts.since_looked_at_s)
                 else f'for {facts.since_looked_at_s:.2f} s')
         return Health.BLIND, f'pictures come, but there is no result of any {when}: {problem}'
+    problems = _degradations(facts, config)
+    return (Health.DEGRADED, '; '.join(problems)) if problems else (Health.OK, '')
+
+
+def _degradations(facts: CameraFacts, config: HealthConfig) -> list[str]:
+    """Say everything that is wrong with a camera that is looked at: none may hide another."""
+    problems = []
     if facts.image_problems:
-        return Health.DEGRADED, 'the picture is ' + ' and '.join(facts.image_problems)
+        problems.append('the picture is ' + ' and '.join(facts.image_problems))
     if facts.bad_share >= config.bad_share > 0:
-        return Health.DEGRADED, (f'{facts.bad_share:.0%} of the pictures could not be used; the '
-                                 f'last: {facts.last_problem}')
+        problems.append(f'{facts.bad_share:.0%} of the pictures could not be used; the last: '
+                        f'{facts.last_problem}')
     if facts.rivals:
-        return Health.DEGRADED, f'pictures of several cameras may be mixed: {facts.rivals}'
+        problems.append(f'pictures of several cameras may be mixed: {facts.rivals}')
     # Written so that NaN is fine: before the first result there is no latency.
     if facts.latency_s > config.latency_warn_s:
-        return Health.DEGRADED, (f'detections come {facts.latency_s * 1e3:.0f} ms after their '
-                                 f'pictures, more than {config.latency_warn_s * 1e3:.0f} ms')
-    return Health.OK, ''
+        problems.append(f'detections come {facts.latency_s * 1e3:.0f} ms after their pictures, '
+                        f'more than {config.latency_warn_s * 1e3:.0f} ms')
+    return problems
 
 
 def node_health(node: NodeFacts, cameras: Mapping[str, CameraFacts],
@@ -207,6 +214,8 @@ def node_health(node: NodeFacts, cameras: Mapping[str, CameraFacts],
     reasons = [f'{name}: {why}' for name, (state, why) in judged.items() if state == worst]
     if reason:
         reasons.append(reason)
+    reasons += [f'{name} is {state.name}: {why}' for name, (state, why) in judged.items()
+                if Health.OK < state < worst]
     return HealthReport(worst, f'{worst.name}: {"; ".join(reasons)}', judged)
 
 

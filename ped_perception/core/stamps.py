@@ -131,6 +131,9 @@ def stamp_problem(verdict: StampVerdict, stamp_ns: int, now_ns: int, config: Age
     if verdict is StampVerdict.FUTURE and clock_stands:
         return (f'the stamp is {-age_s:.3f} s in the future, and /clock does not go on: is the '
                 f'simulator or the recording paused?')
+    if verdict is StampVerdict.REPEATED and clock_stands:
+        return ('the stamp does not change from picture to picture, and /clock does not go on: is '
+                'the simulator or the recording paused?')
     if verdict in (StampVerdict.TOO_OLD, StampVerdict.FUTURE) and abs(age_s) > _OTHER_BASE_S:
         return (f'the stamps are in another time base: {stamp_ns * NS:.3f} s, while it is '
                 f'{now_ns * NS:.3f} s here. A recording needs use_sim_time and its clock, a '

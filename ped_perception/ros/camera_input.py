@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import math
+import time
 from typing import Any
 
 from ped_perception.core.errors import ConfigError
@@ -31,6 +33,8 @@ from rclpy.qos import qos_policy_name_from_kind, QoSProfile
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+# CameraInfo comes with every picture; a camera that sends one in this time is alive.
+_INFO_S = 2.0
 _TYPES = {'raw': Image, 'compressed': CompressedImage}
 _TYPE_NAMES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
 
@@ -64,6 +68,7 @@ class CameraInput:
         self._camera = camera
         self._on_message = on_message
         self._on_info = on_info
+        self._info_s = -math.inf
         raw_topic = config.image_topic or f'{camera}/image_raw'
         self._topics = {'raw': self._resolved(raw_topic, 'image_topic'),
                         'compressed': self._resolved(f'{raw_topic}/compressed', 'image_topic')}
@@ -115,7 +120,8 @@ class CameraInput:
             image_topics=tuple(sorted(
                 topic for topic, types in seen.items()
                 if set(types) & set(_TYPE_NAMES.values()) and self._node.count_publishers(topic)
-                and not topic.startswith(own))))
+                and not topic.startswith(own))),
+            info_comes=time.monotonic() - self._info_s < _INFO_S)
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -166,7 +172,11 @@ class CameraInput:
             self._node.destroy_subscription(self._info)
         self._info_qos = qos
         self._info = self._node.create_subscription(
-            CameraInfo, self._info_topic, self._on_info, qos)
+            CameraInfo, self._info_topic, self._take_info, qos)
+
+    def _take_info(self, info: CameraInfo) -> None:
+        self._info_s = time.monotonic()
+        self._on_info(info)
 
     def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
         # follow() subscribes anew with the publishers' QoS; until then, this is the reason.

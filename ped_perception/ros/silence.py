@@ -32,6 +32,7 @@ class SilenceFacts:
         publishers: nodes that publish on the topics.
         incompatible: QoS policy that does not match, empty where all do.
         image_topics: all topics that pictures are published on.
+        info_comes: the camera's CameraInfo comes, which is small.
     """
 
     camera: str
@@ -40,6 +41,7 @@ class SilenceFacts:
     publishers: tuple[str, ...]
     incompatible: str
     image_topics: tuple[str, ...]
+    info_comes: bool = False
 
 
 def silence_reason(facts: SilenceFacts) -> str:
@@ -59,5 +61,10 @@ def silence_reason(facts: SilenceFacts) -> str:
         return (f'nobody publishes on {topics}; pictures are published on: '
                 f'{there or "no topic at all. Is the camera driver running, in this ROS domain"}'
                 f'{"" if there else "?"}')
-    return (f'{", ".join(facts.publishers)} publishes on {topics}, but sends nothing: is the '
-            f'camera connected, or the recording paused?')
+    publishers = ', '.join(facts.publishers)
+    if facts.info_comes:
+        return (f'{publishers} publishes on {topics}, its CameraInfo comes, but no picture does: '
+                f'large pictures are lost on their way; start the driver with '
+                f'config/fastdds_large_images.xml, or let it send JPEG')
+    return (f'{publishers} publishes on {topics}, but sends nothing: is the camera connected, or '
+            f'the recording paused?')

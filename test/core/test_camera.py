@@ -155,6 +155,7 @@ def calibration(**changes: Any) -> dict[str, Any]:
     ({'r_9': [1.0, 0, 0, 0, 1, 0, 0, 0, -1]}, 'no rotation'),   # a mirror
     ({'rectified': True}, 'P of the CameraInfo is zero'),
     ({'p_12': [500.0, 0, 330, np.nan, 0, 500, 230, 0, 0, 0, 1, 0]}, 'no projection'),
+    ({'p_12': [500.0, 0, 330, 0, 0, 500, 230, 0, 0, 0, 0, 0]}, 'no projection'),  # without its 1
     ({'size_hw': (0, 640)}, 'width of the picture'),             # drivers that fill K only
 ])
 def test_what_is_no_calibration_is_refused(changes: dict[str, Any], says: str) -> None:

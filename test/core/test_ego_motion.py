@@ -132,6 +132,12 @@ def test_people_everywhere_leave_no_background():
     assert step(motion, seen(scene())[0], everywhere) is None
 
 
+def test_a_picture_of_one_column_is_not_made_millions_of_rows():
+    # A driver that mixes up its sizes; scaled to the usual width it took a minute.
+    small_hw = BackgroundMotion().remember(np.zeros((5000, 1, 3), np.uint8))
+    assert small_hw.size < 500_000
+
+
 def test_the_same_pictures_give_the_same_answer():
     def run():
         motion = BackgroundMotion()

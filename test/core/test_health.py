@@ -80,9 +80,20 @@ def test_one_camera(facts, health, fragment, why):
     assert bool(reason) == (health != Health.OK)
 
 
+def test_no_problem_of_a_camera_hides_another():
+    state, reason = camera_health(replace(
+        GOOD, image_problems=('frozen', 'black'), bad_share=0.2, last_problem='cut',
+        rivals='2 publishers', latency_s=0.25), CONFIG)
+    assert state == Health.DEGRADED
+    for fragment in ('frozen and black', '20% ', 'last: cut', '2 publishers', '250 ms'):
+        assert fragment in reason
+
+
 @pytest.mark.parametrize(('node', 'cameras', 'health', 'fragment', 'why'), [
     (NodeFacts(), {'a': GOOD, 'b': GOOD}, Health.OK, 'OK: looking at 2 of 2', 'all is well'),
     (NodeFacts(), {'a': GOOD, 'b': NEVER}, Health.BLIND, 'BLIND: b: no', 'one camera is enough'),
+    (NodeFacts(), {'a': replace(GOOD, image_problems=('black',)), 'b': NEVER}, Health.BLIND,
+     'b: no picture has come yet; a is DEGRADED: the picture is black', 'none hides another'),
     (NodeFacts(), {'a': replace(GOOD, active=False)}, Health.OK, 'nobody subscribes to', 'idle'),
     (NodeFacts(failing='out of memory'), {'a': GOOD}, Health.DEGRADED,
      'DEGRADED: the inference fails and is tried again: out of memory', 'the last result holds'),

@@ -57,9 +57,13 @@ def test_after_a_reset_an_older_stamp_is_no_jump():
     assert guard.jumps == 0
 
 
-def test_a_clock_that_stands_is_told_instead_of_clocks_that_differ():
-    said = stamp_problem(FUTURE, 13 * 10**9, 10 * 10**9, LIMITS, clock_stands=True)
-    assert '/clock does not go on' in said
+@pytest.mark.parametrize(('verdict', 'stamp_s', 'why'), [
+    (FUTURE, 13, 'not clocks that differ: the pictures go on without it'),
+    (REPEATED, 10, 'not a driver that repeats itself: a simulator that is paused'),
+])
+def test_a_clock_that_stands_is_told_instead_of_what_it_looks_like(verdict, stamp_s, why):
+    said = stamp_problem(verdict, stamp_s * 10**9, 10 * 10**9, LIMITS, clock_stands=True)
+    assert '/clock does not go on' in said, why
 
 
 @pytest.mark.parametrize(('verdict', 'stamp_s', 'now_s', 'fragment', 'why'), [

@@ -171,6 +171,13 @@ def misbehave(message=None, stamp_ns=None, rate_hz=20.0, transport=None):
     return inject, recover
 
 
+def lost_on_the_way():
+    """Lose all pictures, as a publisher does that has too little shared memory for them."""
+    def inject(scene):
+        scene.camera.loses_pictures = True
+    return inject, lambda scene: scene.camera.behave()
+
+
 def pulled_out():
     """Kill the camera, and start it anew."""
     return (lambda scene: scene.camera.unplug()), (lambda scene: scene.camera.plug_in())
@@ -197,6 +204,8 @@ def frozen():
     (pulled_out(), 'BLIND', ['camera: no picture', 'nobody publishes'], '', 'a camera that died'),
     (misbehave(later(lambda message, number: None)), 'BLIND', ['sends nothing'], '',
      'a driver that hangs'),
+    (lost_on_the_way(), 'BLIND', ['CameraInfo comes', 'fastdds_large_images.xml'], '',
+     'raw pictures that are too large'),
     (misbehave(later(cut_every_third), transport='compressed'), 'DEGRADED', ['could not be used'],
      'bad', 'a bad cable'),
     (misbehave(spoil(height=0, width=0)), 'BLIND', ['0x0'], 'bad', 'an empty picture'),

@@ -27,6 +27,8 @@ THERE = SilenceFacts('front', ('/front/image_raw', '/front/image_raw/compressed'
 
 @pytest.mark.parametrize(('facts', 'fragments', 'why'), [
     (THERE, ['/drivers/camera publishes', 'sends nothing'], 'present but silent'),
+    (replace(THERE, info_comes=True), ['CameraInfo comes', 'fastdds_large_images.xml'],
+     'raw pictures that are too large for the shared memory of their sender'),
     (replace(THERE, publishers=(), image_topics=('/cam/rgb',)),
      ['nobody publishes on /front/image_raw or', '/cam/rgb'], 'a wrong topic name'),
     (replace(THERE, publishers=(), image_topics=()), ['no topic at all', 'ROS domain?'],

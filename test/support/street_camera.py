@@ -58,6 +58,7 @@ class StreetCamera:
         rate_hz: of the pictures.
         stamp_ns: function of the time now that gives the stamp.
         message: function of picture, stamp and number that gives the message, None for none.
+        loses_pictures: they get lost on their way, CameraInfo does not.
         sent: pictures published so far.
         last_sent_s: steady clock, of the newest picture.
     """
@@ -69,6 +70,7 @@ class StreetCamera:
         self.message = self.picture
         self.info = lambda stamp_ns: camera_info_from_intrinsics(
             (360, 640), stamp_ns, name, np.array([[500.0, 0, 320], [0, 500, 180], [0, 0, 1]]))
+        self.loses_pictures = False
         self.sent = 0
         self.last_sent_s = 0.0
         self._info_publisher = node.create_publisher(
@@ -104,6 +106,7 @@ class StreetCamera:
     def behave(self):
         """Be a good camera again."""
         self.rate_hz, self.stamp_ns, self.message = 20.0, lambda now_ns: now_ns, self.picture
+        self.loses_pictures = False
 
     def close(self):
         """End the thread."""
@@ -124,6 +127,8 @@ class StreetCamera:
                 if self._publisher is None or message is None:
                     continue
                 self._info_publisher.publish(self.info(stamp_ns))
+                if self.loses_pictures:
+                    continue
                 self._publisher.publish(message)
                 self.last_sent_s = time.monotonic()
                 self.sent += 1
