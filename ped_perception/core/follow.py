@@ -81,13 +81,7 @@ class Seen:
 
 
 class Follower:
-    """
-    Follows the people of all cameras. For one thread.
-
-    Attributes:
-        problems: by camera, why people could not be placed although the mounting was given;
-            empty while all is well.
-    """
+    """Follows the people of all cameras. For one thread."""
 
     def __init__(self, tracker: TrackerConfig, ground: GroundConfig,
                  ground_filter: GroundFilterConfig) -> None:
@@ -98,7 +92,6 @@ class Follower:
         self._stamps_ns: dict[str, int] = {}
         self._filter = GroundFilter(ground_filter)
         self._everybody: GroundTracks | None = None
-        self.problems: dict[str, str] = {}
 
     def reset(self) -> None:
         """Forget everybody, for example because time was set back; ids go on."""
@@ -174,12 +167,10 @@ class Follower:
             mounting.model.matrix_33, base_from_lens_33.T @ base_33 @ base_from_lens_33)
 
     def _placed(self, tracks: Tracks, mounting: Mounting | GroundReason) -> GroundPositions:
-        self.problems.pop(tracks.camera, None)
         if isinstance(mounting, GroundReason):
             return unavailable_positions(tracks, mounting)
         try:
             return ground_positions(tracks, mounting.model, mounting.base_from_camera_44,
                                     self._ground_config)
-        except CalibrationError as error:
-            self.problems[tracks.camera] = str(error)
+        except CalibrationError:
             return unavailable_positions(tracks, GroundReason.NO_CALIBRATION)

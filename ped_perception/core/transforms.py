@@ -177,9 +177,9 @@ def pose_from_quaternion(xyz_m: tuple[float, float, float],
         float64[4, 4].
 
     Raises:
-        TransformError: the quaternion is zero, or something is not finite.
+        TransformError: the quaternion has no length, or something is not finite.
     """
-    if not np.isfinite([*xyz_m, *xyzw]).all() or not any(xyzw):
+    if not np.isfinite([*xyz_m, *xyzw]).all() or not 0 < np.linalg.norm(xyzw) < np.inf:
         raise TransformError(f'Translation {xyz_m} and quaternion {xyzw} are no transform.')
     pose_44: Float64Array = np.eye(4)
     pose_44[:3, :3] = Rotation.from_quat(xyzw).as_matrix()

@@ -19,6 +19,7 @@ from __future__ import annotations
 from ped_perception.core.camera import camera_model_from_calibration, CameraModel
 from ped_perception.core.errors import CalibrationError, TransformError
 from ped_perception.core.follow import Mounting
+from ped_perception.core.ground import centre_of_projection
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.horizon import horizon_crop, HorizonConfig
 from ped_perception.core.transforms import base_from_optical, TransformBuffer
@@ -103,7 +104,9 @@ class CameraGeometry:
             base_from_camera_44 = self._fixed_44 if self._fixed_44 is not None else (
                 self._buffer.lookup(self._base_frame, frame.frame_id, frame.stamp_ns,
                                     self._tolerance_s))
-        except TransformError as error:
+            # A mounting without its height places nobody, and an integrator must know why.
+            centre_of_projection(model, base_from_camera_44, self._ground_z_m)
+        except (TransformError, CalibrationError) as error:
             self.problem = str(error)
             return GroundReason.NO_TRANSFORM
         self.problem = ''
@@ -122,12 +125,8 @@ class CameraGeometry:
         return known[2]
 
     def _placed(self, mounting: Mounting, network_hw: tuple[int, int]) -> Region | None:
-        try:
-            crop = horizon_crop(mounting.model, mounting.base_from_camera_44, network_hw,
-                                self._horizon_config, self._ground_z_m)
-        except CalibrationError:
-            # Said where people are placed with the same mounting.
-            return None
+        crop = horizon_crop(mounting.model, mounting.base_from_camera_44, network_hw,
+                            self._horizon_config, self._ground_z_m)
         if crop is None:
             return None
         height, width = mounting.model.size_hw

@@ -21,6 +21,7 @@ import contextlib
 import os
 import sys
 import threading
+import traceback
 
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.ros.memory import keep_large_blocks
@@ -35,6 +36,9 @@ import rclpy.utilities
 
 # How long a signal may wait until the spinning thread looks.
 _POLL_S = 0.1
+
+# A callback that fails with every message is logged once in this time.
+_LOG_S = 5.0
 
 # Time to finish an inference and to give up on one that hangs; ros2 launch kills after ten.
 _END_S = 8.0
@@ -128,6 +132,11 @@ def _run(node: ManagedNode, executor: Executor, ended: threading.Event) -> int:
             # rclpy 7 raises an invalid transition request out of spin, and what RCL refuses in a
             # callback; neither must end the node.
             node.get_logger().error(f'Refused: {error}')
+        except Exception:  # noqa: BLE001 - whoever sends nonsense must not end the node
+            # rclpy 7 raises what a request with a type of parameter that there is none of does.
+            # Whether pictures are still looked at is told on ~/health.
+            node.get_logger().error(f'A request or message was given up:\n'
+                                    f'{traceback.format_exc()}', throttle_duration_sec=_LOG_S)
     return int(node.failed)
 
 

@@ -113,14 +113,11 @@ def test_without_a_mounting_people_are_followed_and_the_reason_is_told():
     assert len(follower.everybody()) == 1
 
 
-def test_an_impossible_mounting_is_a_problem_until_it_is_mended():
+def test_an_impossible_mounting_places_nobody():
     follower = new_follower(ground_z_m=2.0)
     for step in range(5):
         seen = follow(follower, step / 10, [(10, 1)])
     assert seen.positions.reason_t.tolist() == [GroundReason.NO_CALIBRATION]
-    assert 'below the ground' in follower.problems['front']
-    follow(follower, 1.0, [(10, 1)], mounting=GroundReason.NO_TRANSFORM)
-    assert follower.problems == {}
 
 
 def test_a_reset_forgets_people_but_never_gives_an_id_twice():

@@ -130,7 +130,9 @@ def test_a_quaternion_of_any_length_gives_a_rotation(xyzw):
     assert np.linalg.det(turn_33) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize('xyzw', [(0.0, 0.0, 0.0, 0.0), (np.nan, 0.0, 0.0, 1.0)])
+@pytest.mark.parametrize('xyzw', [
+    (0.0, 0.0, 0.0, 0.0), (np.nan, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0, 1e-200),
+    (0.0, 0.0, 0.0, 1e200)])
 def test_no_rotation_is_refused(xyzw):
     with pytest.raises(TransformError):
         pose_from_quaternion((0.0, 0.0, 0.0), xyzw)

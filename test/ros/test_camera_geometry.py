@@ -60,6 +60,15 @@ def test_what_is_missing_is_said(message, reason, fragment, why):
     assert fragment in camera.problem, why
 
 
+def test_a_mounting_that_can_place_nobody_is_said_and_leaves_no_band():
+    camera = geometry(CameraConfig(mounting_xyz_m=(1.5, 0.0, 0.0)))
+    camera.take(info())
+    mounting = camera.mounting(frame())
+    assert mounting is GroundReason.NO_TRANSFORM
+    assert 'below the ground. Check its z' in camera.problem
+    assert camera.horizon(frame(), mounting, (384, 640)) is None
+
+
 def test_a_mounting_by_parameters_needs_no_transforms():
     camera = geometry()
     assert not camera.needs_transforms

@@ -24,6 +24,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import pytest
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from ros_peer import ros_peer
 
 pytestmark = pytest.mark.ros
@@ -71,6 +73,26 @@ def test_whatever_executor_rclpy_has_it_is_refused_what_it_cannot_do_and_goes_on
         peer.until(lambda: len(peer.received[HEALTH]) > before + 5, 'health after it')
     assert processes.interrupt(process) == 0
     assert 'Traceback' not in processes.output('detector')
+
+
+@pytest.mark.parametrize('program', [[], ['-c', OLDER]], ids=['this rclpy', 'an older one'])
+def test_a_request_of_nonsense_does_not_end_it(ros_domain, processes, tmp_path, program):
+    process = processes.start([NODE[0], *program, NODE[1], tmp_path / 'flag', *QUICK],
+                              name='detector')
+    nonsense = Parameter(name='score_threshold', value=ParameterValue(type=200))
+    with ros_peer(ros_domain) as peer:
+        until_told(peer, 'no picture has come yet')
+        client = peer.node.create_client(SetParameters, '/ped_detector/set_parameters')
+        peer.until(client.service_is_ready, 'the service')
+        client.call_async(SetParameters.Request(parameters=[nonsense]))
+        peer.until(lambda: '200 is not a valid' in processes.output('detector'), 'the log')
+        before = len(peer.received[HEALTH])
+        peer.until(lambda: len(peer.received[HEALTH]) > before + 5, 'health after it')
+        threshold = Parameter(name='score_threshold', value=ParameterValue(
+            type=ParameterType.PARAMETER_DOUBLE, double_value=0.6))
+        assert peer.call(SetParameters, '/ped_detector/set_parameters',
+                         SetParameters.Request(parameters=[threshold])).results[0].successful
+    assert processes.interrupt(process) == 0
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
