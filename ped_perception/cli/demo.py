@@ -23,6 +23,7 @@ import json
 from pathlib import Path
 import signal
 import sys
+import tempfile
 
 from ped_perception.cli.demo_figures import figures_from_run, summary
 from ped_perception.cli.demo_nodes import CAMERA, DemoSettings
@@ -47,6 +48,9 @@ FAILED, NO_FRAME, NOBODY, INTERRUPTED = 1, 3, 4, 130
 # The clip is small so that it can be shipped; it is sent as a vehicle's camera would send it.
 _CLIP, _CLIP_RATE_HZ, _CLIP_SIZE = 'pets_street.mp4', 25.0, '1280x720'
 _FALLBACK_RATE_HZ = 25.0
+_VIDEO, _PAGE, _DATA = _RESULTS = 'annotated.mp4', 'report.html', 'report.json'
+# Containers say roughly how many frames they have.
+_COMPLETE = 0.9
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,13 +115,31 @@ def _settings(options: argparse.Namespace) -> DemoSettings:
         if not 0.0 <= value <= 1e6:
             raise ConfigError(f'{name} is {value}; it must be 0 or more.')
     is_live, topic, frame_count = _look_at(source, options.topic, options.quiet)
-    options.output.mkdir(parents=True, exist_ok=True)
+    _prepare_output(options.output)
     detector = {key: value for key, value in (
         ('backend', options.backend), ('model', options.model)) if value}
     return DemoSettings(
         source=source, topic=topic, output=options.output, rate_hz=rate_hz, size=size,
         transport=options.transport, detector=detector, duration_s=options.duration,
         is_live=is_live, frame_count=frame_count, quiet=options.quiet)
+
+
+def _prepare_output(folder: Path) -> None:
+    """
+    Make the folder of the results, without those of an earlier run.
+
+    Raises:
+        ConfigError: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _RESULTS:
+            (folder / name).unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f'The results cannot be written into {folder}: {error.strerror}. Name '
+                          f'another folder with -o.') from error
 
 
 def _look_at(source: str, topic: str, quiet: bool) -> tuple[bool, str, int | None]:
@@ -152,6 +174,7 @@ def _demo(settings: DemoSettings) -> int:
         say('Drawing what was found …')
         pictures, files, notes = _video(run, settings, spool)
     figures = figures_from_run(run, settings)
+    notes = [*_notes(run, settings), *notes]
     files = [*_write(figures, run, pictures, notes, settings.output), *files]
     print('\n'.join([*notes, summary(figures, files, settings.output)]))
     if not figures['detections_total']:
@@ -168,7 +191,7 @@ def _video(run: DemoRun, settings: DemoSettings, spool: JpegSpool | None,
         lost = run.frames_sent - len(run.camera_stamps_ns)
         note = f'No video: {lost} CameraInfo were lost, and with them the stamps of the frames.'
         return {}, [], [note]
-    file = settings.output / 'annotated.mp4'
+    file = settings.output / _VIDEO
     if spool is None:
         pictures = drawn_pictures(run, sent_pictures(run, settings))
         total = len(run.camera_stamps_ns)
@@ -186,10 +209,26 @@ def _video(run: DemoRun, settings: DemoSettings, spool: JpegSpool | None,
     return kept, [file], []
 
 
+def _notes(run: DemoRun, settings: DemoSettings) -> list[str]:
+    """Say what the figures do not: what the camera left out, and what else was unusual."""
+    notes = []
+    if run.camera_troubles:
+        notes.append(f'The camera says: {run.camera_troubles} frames; camera.log has the reason.')
+    promised = settings.frame_count or 0
+    if (run.frames_sent < _COMPLETE * promised
+            and not (run.interrupted or settings.duration_s or run.camera_troubles)):
+        notes.append(f'{settings.source} promises {promised} frames, but {run.frames_sent} came: '
+                     f'it may be cut off.')
+    if run.size_count > 1:
+        notes.append(f'Pictures of {run.size_count} sizes were sent: the size that is named is '
+                     f'that of the last, and the video has that of the first.')
+    return notes
+
+
 def _write(figures: dict[str, object], run: DemoRun, pictures: dict[int, Uint8Array],
            notes: list[str], output: Path) -> list[Path]:
     """Write the report for people and the one for programs; give the files."""
-    page, data = output / 'report.html', output / 'report.json'
+    page, data = output / _PAGE, output / _DATA
     data.write_text(json.dumps({**figures, 'notes': notes}, indent=2, allow_nan=False) + '\n',
                     encoding='utf-8')
     page.write_text(html_from_report(report_from_figures(figures, run, pictures, notes)),

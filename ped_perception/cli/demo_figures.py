@@ -107,7 +107,8 @@ def summary(figures: Mapping[str, Any], files: Sequence[Path], logs: Path) -> st
         'processor': f'{written(figures["cpu_percent"], 0)} % of one core; the camera takes '
                      f'{written(figures["cpu_percent_camera"], 0)} % more',
         'memory': f'{written(figures["peak_rss_mb"], 0)} MB at the peak, detector process',
-        'pedestrians': f'{figures["detections_total"]} in {figures["frames_with_pedestrians"]} '
+        'pedestrians': f'{figures["detections_total"]} detections in '
+                       f'{figures["frames_with_pedestrians"]} of {figures["frames_processed"]} '
                        f'frames, up to {figures["most_pedestrians_in_a_frame"]} in one',
         'look at': ', '.join(map(str, files)),
         'logs': f'{logs}{os.sep}camera.log, detector.log'}

@@ -45,6 +45,8 @@ _SILENCE_S = 60.0
 _SETTLE_S = 15.0
 _SPIN_S = 0.05
 _CPU_PERIOD_S = 0.25
+# The last line of the camera: how many frames, and what befell others.
+_PUBLISHED = re.compile(r'Published (\d+) frames in [^,\n]*?(?:, (.*))?\.$', re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +57,11 @@ class DemoRun:
     Attributes:
         heard: detections in the order in which they came.
         camera_stamps_ns: stamps of the pictures sent.
-        source_hw: height and width of the pictures sent.
+        source_hw: height and width of the newest picture sent.
+        size_count: how many different sizes the pictures had.
         status: last diagnostics of the detector.
         frames_sent: as the camera counted them.
+        camera_troubles: what the camera counted besides, as '3 late, 2 undecodable', or ''.
         cpu_percent: of one core, by process, while frames were flowing.
         interrupted: the user ended it early.
         domain: ROS domain it ran in.
@@ -67,8 +71,10 @@ class DemoRun:
     heard: list[Heard]
     camera_stamps_ns: list[int]
     source_hw: tuple[int, int]
+    size_count: int
     status: Mapping[str, str]
     frames_sent: int
+    camera_troubles: str
     cpu_percent: Mapping[str, float]
     interrupted: bool
     domain: str
@@ -230,11 +236,13 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None],
                 interrupted = True
                 camera.end()
             session.settle()
-            counts = re.findall(r'Published (\d+) frames', camera.log_text())
+            counts = _PUBLISHED.findall(camera.log_text())
         return DemoRun(
             heard=listener.heard, camera_stamps_ns=listener.camera_stamps_ns,
-            source_hw=listener.source_hw, status=listener.status,
-            frames_sent=int(counts[-1]) if counts else len(listener.camera_stamps_ns),
+            source_hw=listener.source_hw, size_count=len(listener.sizes_hw),
+            status=listener.status,
+            frames_sent=int(counts[-1][0]) if counts else len(listener.camera_stamps_ns),
+            camera_troubles=counts[-1][1] if counts else '',
             cpu_percent=meter.percent(), interrupted=interrupted, domain=domain,
             middleware=get_rmw_implementation_identifier())
 

@@ -30,7 +30,9 @@ from ped_perception.core.draw import draw_caption, draw_detections
 from ped_perception.core.errors import ImageError
 from ped_perception.core.types import Uint8Array
 from ped_perception.evaluation.video import VideoWriter
-from ped_perception.sources import open_source
+from ped_perception.ros.camera_config import CameraPlayerConfig
+from ped_perception.ros.camera_publisher import recorded_size_hw
+from ped_perception.sources import open_source, Picture
 from tqdm import tqdm
 
 # As the camera sends them: stamp in nanoseconds, picture.
@@ -81,24 +83,41 @@ def sent_pictures(run: DemoRun, settings: DemoSettings) -> Iterator[Sent]:
     Read the source again and give each picture with the stamp that the camera gave it.
 
     The camera sends a CameraInfo with each picture, so the k-th stamp belongs to the k-th
-    picture that can be decoded.
+    picture that it sent. One that was sent but cannot be decoded is not given.
 
     Raises:
         SourceError: the source cannot be read any more.
     """
     size_hw = size_hw_from_text(settings.size) if settings.size else None
+    sent_as = CameraPlayerConfig(transport=settings.transport, size=settings.size)
     stamps = iter(run.camera_stamps_ns)
     with open_source(settings.source, camera=CAMERA, rate_hz=settings.rate_hz,
                      topics=[settings.topic] if settings.topic else []) as source:
         for frame in source:
-            try:
-                image_hw3 = frame.picture.bgr()
-            except ImageError:
-                continue  # the camera left it out too
+            image_hw3 = _decoded(frame.picture)
+            if image_hw3 is None and not _was_sent(frame.picture, sent_as):
+                continue
             stamp_ns = next(stamps, None)
             if stamp_ns is None:
                 return
-            yield stamp_ns, _in_size(image_hw3, size_hw or image_hw3.shape[:2])
+            if image_hw3 is not None:
+                yield stamp_ns, _in_size(image_hw3, size_hw or image_hw3.shape[:2])
+
+
+def _decoded(picture: Picture) -> Uint8Array | None:
+    try:
+        return picture.bgr()
+    except ImageError:
+        return None
+
+
+def _was_sent(undecodable: Picture, sent_as: CameraPlayerConfig) -> bool:
+    """Tell whether the camera sent a picture all the same, with the bytes of the recording."""
+    compressed = sent_as.transport == 'compressed'
+    try:
+        return recorded_size_hw(undecodable, compressed, sent_as) is not None
+    except ImageError:
+        return False
 
 
 def drawn_pictures(run: DemoRun, sent: Iterable[Sent]) -> Iterator[Sent]:

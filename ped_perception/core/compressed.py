@@ -79,16 +79,8 @@ def bgr_from_compressed(data: Any, *, image_format: str) -> Uint8Array:
         raise ImageError(f'format {image_format!r} is a depth image. Subscribe to the colour or '
                          'infrared picture of this camera')
     payload = bytes(data)
+    size_hw_from_compressed(payload, image_format=image_format)
     is_png = payload.startswith(_PNG_START)
-    if is_png:
-        height, width = _png_size(payload)
-    elif payload.startswith(_JPEG_START):
-        height, width = _jpeg_size(payload)
-    else:
-        raise ImageError(f'{len(payload)} bytes that start with {payload[:4].hex() or "nothing"} '
-                         f'(format {image_format!r}) are neither JPEG nor PNG. Let the driver '
-                         'publish one of these')
-    _check_size(height, width)
     if is_png and not stored and original.startswith('bayer_'):
         mosaic = _decode(payload, cv2.IMREAD_GRAYSCALE)
         height, width = mosaic.shape
@@ -98,6 +90,30 @@ def bgr_from_compressed(data: Any, *, image_format: str) -> Uint8Array:
     if stored.startswith('rgb'):
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
     return image
+
+
+def size_hw_from_compressed(data: Any, *, image_format: str) -> tuple[int, int]:
+    """
+    Read height and width from the header of a compressed image; no pixel is decoded.
+
+    Args:
+        data: as for :func:`bgr_from_compressed`.
+        image_format: field `format` of the message, for the error.
+
+    Raises:
+        ImageError: not JPEG or PNG, cut short, empty or too large.
+    """
+    payload = bytes(data)
+    if payload.startswith(_PNG_START):
+        height, width = _png_size(payload)
+    elif payload.startswith(_JPEG_START):
+        height, width = _jpeg_size(payload)
+    else:
+        raise ImageError(f'{len(payload)} bytes that start with {payload[:4].hex() or "nothing"} '
+                         f'(format {image_format!r}) are neither JPEG nor PNG. Let the driver '
+                         'publish one of these')
+    _check_size(height, width)
+    return height, width
 
 
 def _encodings_from_format(text: str) -> tuple[str, str]:

@@ -174,12 +174,12 @@ def size_hw_from_text(text: str) -> tuple[int, int]:
     Read a size written as people write it, ``'640x384'``: width, then height.
 
     Raises:
-        ConfigError: not two whole positive numbers.
+        ConfigError: not two whole numbers from 1 to 99999.
     """
     match = re.fullmatch(r'([1-9][0-9]{0,4})x([1-9][0-9]{0,4})', text)
     if match is None:
         raise ConfigError(f"A size is written WIDTHxHEIGHT in pixels, like '640x384', "
-                          f'not {text!r}.')
+                          f'not {text!r}; each from 1 to 99999.')
     return int(match[2]), int(match[1])
 
 

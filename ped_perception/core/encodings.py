@@ -14,8 +14,8 @@
 
 """Every form a camera's picture arrives in, to BGR: ``raw`` and ``compressed`` in one place."""
 
-from ped_perception.core.compressed import bgr_from_compressed
+from ped_perception.core.compressed import bgr_from_compressed, size_hw_from_compressed
 from ped_perception.core.raw import bgr_from_raw, known_encodings, pixels_from_raw, raw_from_bgr
 
 __all__ = ['bgr_from_compressed', 'bgr_from_raw', 'known_encodings', 'pixels_from_raw',
-           'raw_from_bgr']
+           'raw_from_bgr', 'size_hw_from_compressed']

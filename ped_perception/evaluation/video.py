@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from ped_perception.core.errors import import_extra
 from ped_perception.core.types import Uint8Array
 
@@ -38,7 +39,7 @@ class VideoWriter(AbstractContextManager['VideoWriter']):
 
     Args:
         file: to write, overwritten.
-        source_hw: height and width of the frames; an odd last row or column is left out.
+        source_hw: height and width of the frames; an odd last row or column is doubled.
         rate_hz: about how many frames come in a second, a hint for players.
 
     Raises:
@@ -48,12 +49,13 @@ class VideoWriter(AbstractContextManager['VideoWriter']):
     def __init__(self, file: Path, source_hw: tuple[int, int], rate_hz: float) -> None:
         self._av = import_extra('av', 'video')
         # The colour planes of H.264 have half the size.
-        self._even_hw = source_hw[0] // 2 * 2, source_hw[1] // 2 * 2
+        self._padding = (0, source_hw[0] % 2), (0, source_hw[1] % 2), (0, 0)
         self._container: Any = self._av.open(str(file), 'w', options={'movflags': '+faststart'})
         self._stream: Any = self._container.add_stream(
             'libx264', rate=Fraction(max(rate_hz, 1.0)).limit_denominator(1000),
             options={'preset': 'veryfast', 'crf': '23'})
-        self._stream.height, self._stream.width = self._even_hw
+        self._stream.height = source_hw[0] + source_hw[0] % 2
+        self._stream.width = source_hw[1] + source_hw[1] % 2
         self._stream.pix_fmt = 'yuv420p'
         self._stream.codec_context.time_base = _TIME_BASE
         self._last_pts = -1
@@ -66,8 +68,8 @@ class VideoWriter(AbstractContextManager['VideoWriter']):
             image_hw3: uint8[H, W, 3] BGR, of the size given.
             time_s: since the first frame; at least a microsecond after the frame before.
         """
-        height, width = self._even_hw
-        frame = self._av.VideoFrame.from_ndarray(image_hw3[:height, :width], format='bgr24')
+        frame = self._av.VideoFrame.from_ndarray(
+            np.pad(image_hw3, self._padding, 'edge'), format='bgr24')
         self._last_pts = max(round(time_s / _TIME_BASE), self._last_pts + 1)
         frame.pts, frame.time_base = self._last_pts, _TIME_BASE
         self._container.mux(self._stream.encode(frame))

@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 from ped_perception.core.config import size_hw_from_text
+from ped_perception.core.encodings import size_hw_from_compressed
 from ped_perception.core.errors import CalibrationError
 from ped_perception.core.types import Uint8Array
 from ped_perception.ros.camera_config import CameraPlayerConfig
@@ -32,7 +33,13 @@ from ped_perception.ros.convert import (
     ImageFiller,
 )
 from ped_perception.ros.qos import camera_publisher_qos
-from ped_perception.sources import Calibration, CompressedPicture, RawPicture, SourceFrame
+from ped_perception.sources import (
+    Calibration,
+    CompressedPicture,
+    Picture,
+    RawPicture,
+    SourceFrame,
+)
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -74,7 +81,6 @@ class CameraPublisher:
         self._message: Any = None
         self._info: Any = None
         self._info_of: tuple[Calibration, tuple[int, int]] | None = None
-        self._source_hw: tuple[int, int] | None = None
         self._frame_id = ''
         self.published = 0
 
@@ -118,14 +124,11 @@ class CameraPublisher:
     def _message_of(self, frame: SourceFrame) -> tuple[Any, tuple[int, int]]:
         """Build the image message, and give the height and width of the source's picture."""
         picture = frame.picture
-        if self._compressed and isinstance(picture, CompressedPicture) and self._size_hw is None:
-            if self._source_hw is None:
-                # Decoded once: a stream of files keeps its size, and the header is not read here.
-                self._source_hw = _hw_of(picture.bgr())
-            return compressed_image_from_picture(picture, 0, ''), self._source_hw
-        if (not self._compressed and isinstance(picture, RawPicture) and self._size_hw is None
-                and self._config.encoding in ('', picture.encoding)):
-            return self._filler.fill_recorded(picture, 0), (picture.height, picture.width)
+        recorded_hw = recorded_size_hw(picture, self._compressed, self._config)
+        if recorded_hw is not None and isinstance(picture, CompressedPicture):
+            return compressed_image_from_picture(picture, 0, ''), recorded_hw
+        if recorded_hw is not None and isinstance(picture, RawPicture):
+            return self._filler.fill_recorded(picture, 0), recorded_hw
         source_hw3 = picture.bgr()
         image_hw3 = self._in_size(source_hw3)
         if self._compressed:
@@ -163,6 +166,32 @@ class CameraPublisher:
             _check_shape(calibration, source_hw, self._config.camera_info_url)
         self._info = camera_info_from_calibration(calibration.resized(published_hw), 0, '')
         self._info_of = calibration, published_hw
+
+
+def recorded_size_hw(picture: Picture, compressed: bool, config: CameraPlayerConfig,
+                     ) -> tuple[int, int] | None:
+    """
+    Give height and width of a picture that is published with the bytes it was recorded with.
+
+    Such a picture is not decoded here, so that the receiver gets what the camera had recorded,
+    damaged or not. None for one that is decoded and written anew.
+
+    Args:
+        picture: of the source.
+        compressed: it is published as CompressedImage, not as Image.
+        config: the form of the images.
+
+    Raises:
+        ImageError: it is left out, because its header cannot be read or its end is missing.
+    """
+    if config.size:
+        return None
+    if compressed and isinstance(picture, CompressedPicture):
+        return size_hw_from_compressed(picture.data, image_format=picture.ros_format)
+    if (not compressed and isinstance(picture, RawPicture)
+            and config.encoding in ('', picture.encoding)):
+        return picture.height, picture.width
+    return None
 
 
 def _hw_of(image_hw3: Uint8Array) -> tuple[int, int]:

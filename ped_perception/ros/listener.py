@@ -58,7 +58,8 @@ class DetectionListener:
     Attributes:
         heard: detections in the order in which they came.
         camera_stamps_ns: stamps of the pictures sent, from the CameraInfo that goes with each.
-        source_hw: height and width of the pictures sent; 0, 0 before the first.
+        source_hw: height and width of the newest picture sent; 0, 0 before the first.
+        sizes_hw: heights and widths of all pictures sent.
         status: newest key-values of the detector's diagnostics, empty before the first.
         status_count: diagnostics heard.
     """
@@ -75,6 +76,7 @@ class DetectionListener:
         self.heard: list[Heard] = []
         self.camera_stamps_ns: list[int] = []
         self.source_hw = (0, 0)
+        self.sizes_hw: set[tuple[int, int]] = set()
         self.status: Mapping[str, str] = {}
         self.status_count = 0
         self._node = node
@@ -127,6 +129,7 @@ class DetectionListener:
             self._node.destroy_subscription(self._gate)
             self._gate = None
         self.source_hw = (message.height, message.width)
+        self.sizes_hw.add(self.source_hw)
         self.camera_stamps_ns.append(stamp_ns_from_time(message.header.stamp))
 
     def _on_detections(self, message: Detection2DArray, info: Mapping[str, Any]) -> None:

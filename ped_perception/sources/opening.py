@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import cast
 
 from ped_perception.core.errors import import_extra, SourceError
-from ped_perception.sources.bag_layout import is_bag_folder, STORAGE_SUFFIXES
+from ped_perception.sources.bag_layout import is_bag_folder, METADATA_NAME, STORAGE_SUFFIXES
 from ped_perception.sources.folder import FolderSource, PICTURE_SUFFIXES
 from ped_perception.sources.frames import Source
 from ped_perception.sources.video import LiveSource, VideoSource
@@ -70,7 +70,11 @@ def _readable_path(text: str) -> Path:
                           'recording or a device like /dev/video0.')
     path = Path(text).expanduser()
     try:
-        if not path.is_dir():
+        if path.is_dir():
+            # Whether its files can be looked at is another permission than to list their names.
+            (path / METADATA_NAME).exists()
+            next(path.iterdir(), None)
+        else:
             with path.open('rb'):
                 pass
     except OSError as error:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -60,7 +61,8 @@ def a_run(**changes) -> DemoRun:
     given = {
         'heard': [heard(index) for index in range(FRAMES) if index != DROPPED],
         'camera_stamps_ns': [stamp_ns(index) for index in range(FRAMES)],
-        'source_hw': (HEIGHT, WIDTH), 'frames_sent': FRAMES,
+        'source_hw': (HEIGHT, WIDTH), 'size_count': 1, 'frames_sent': FRAMES,
+        'camera_troubles': '',
         'status': {'frames_received': '6.000', 'frames_processed': '5.000',
                    'frames_dropped': '1.000', 'detections_total': '5.000',
                    'stage_ms_infer': '17.5', 'peak_rss_mb': 'nan', 'backend': 'openvino'},
@@ -104,6 +106,17 @@ def test_a_picture_that_cannot_be_decoded_was_not_sent_and_shifts_nothing(folder
     assert levels == [0, 40, 60, 80, 100]
 
 
+def test_a_damaged_picture_that_was_sent_as_it_is_takes_its_stamp_along(folder):
+    damaged = folder / 'pictures' / '1.png'
+    # Header and end are there: only who decodes it finds out.
+    damaged.write_bytes(damaged.read_bytes()[:33] + damaged.read_bytes()[-12:])
+    (folder / 'pictures' / '2.png').write_bytes(b'no picture')
+    run = a_run(camera_stamps_ns=[stamp_ns(index) for index in range(FRAMES - 1)])
+    sent = {stamp: int(image_hw3[0, 0, 0]) for stamp, image_hw3 in sent_pictures(
+        run, settings(folder, transport='compressed'))}
+    assert sent == {stamp_ns(0): 0, stamp_ns(2): 60, stamp_ns(3): 80, stamp_ns(4): 100}
+
+
 def test_pictures_have_the_size_in_which_they_were_sent(folder):
     sent = sent_pictures(a_run(), settings(folder, size='100x60'))
     assert {image_hw3.shape for _, image_hw3 in sent} == {(60, 100, 3)}
@@ -129,9 +142,15 @@ def test_the_video_keeps_the_times_of_its_frames(folder):
             break
         times_ms.append(capture.get(cv2.CAP_PROP_POS_MSEC))
         levels.append(int(image_hw3[30, 50, 0]))
-        assert image_hw3.shape == (60, 98, 3), 'H.264 has even sizes'
+        assert image_hw3.shape == (62, 100, 3), 'H.264 has even sizes'
     assert times_ms == pytest.approx([0, 100, 500], abs=1)
     assert levels == pytest.approx([0, 40, 200], abs=4)
+
+
+def test_a_video_of_single_pixels_can_be_written(folder):
+    pictures = [(stamp_ns(index), np.full((1, 1, 3), 90, np.uint8)) for index in range(2)]
+    write_video(pictures, folder / 'out.mp4', 10.0, 2, [], quiet=True)
+    assert cv2.VideoCapture(str(folder / 'out.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 2
 
 
 def test_pictures_of_a_live_camera_come_back_as_they_went_in():
@@ -190,6 +209,7 @@ def test_a_run_of_one_frame_without_diagnostics_still_gives_a_report_and_a_summa
     text = summary(figures, [tmp_path / 'report.html'], tmp_path)
     assert len(text.splitlines()) == 10
     assert 'unknown MB' in text
+    assert '0 detections in 1 of 0 frames' in text
 
 
 @pytest.mark.usefixtures('own_signals')
@@ -209,6 +229,44 @@ def test_of_a_live_camera_the_detector_draws_the_video(tmp_path, monkeypatch, ca
     else:
         assert not video.exists()
         assert 'No video: no annotated picture' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('own_signals')
+@pytest.mark.parametrize(('run', 'says'), [
+    (a_run(camera_troubles='2 undecodable'), 'The camera says: 2 undecodable frames'),
+    (a_run(frames_sent=5, camera_stamps_ns=[stamp_ns(index) for index in range(5)]),
+     'promises 6 frames, but 5 came: it may be cut off'),
+    (a_run(size_count=2), 'Pictures of 2 sizes were sent'),
+], ids=['left out', 'cut off', 'sizes'])
+def test_what_the_figures_do_not_say_is_said_in_words(folder, monkeypatch, capsys, run, says):
+    monkeypatch.setattr(demo, 'run_demo', lambda *_: run)
+    assert demo.main(['--source', str(folder / 'pictures'), '-o', str(folder / 'out')]) == 0
+    assert says in capsys.readouterr().out
+    report = json.loads((folder / 'out' / 'report.json').read_text())
+    assert says in ' '.join(report['notes'])
+
+
+@pytest.mark.usefixtures('own_signals')
+def test_a_run_without_results_leaves_none_of_an_earlier_one(folder, monkeypatch):
+    monkeypatch.setattr(demo, 'run_demo', lambda *_: a_run(heard=[]))
+    output = folder / 'out'
+    output.mkdir()
+    for name in ('annotated.mp4', 'report.html', 'report.json', 'notes.txt'):
+        (output / name).write_text('old')
+    assert demo.main(['--source', str(folder / 'pictures'), '-o', str(output)]) == 3
+    assert [file.name for file in output.iterdir()] == ['notes.txt']
+
+
+@pytest.mark.usefixtures('own_signals')
+@pytest.mark.parametrize('output', ['taken', 'taken/below', '/proc/nowhere'])
+def test_results_that_cannot_be_written_are_refused_before_anything_starts(
+        folder, monkeypatch, capsys, output):
+    (folder / 'taken').write_text('a file')
+    monkeypatch.setattr(demo, 'run_demo', lambda *_: pytest.fail('was started'))
+    assert demo.main(['--source', str(folder / 'pictures'), '-o', str(folder / output)]) == 1
+    message = capsys.readouterr().err
+    assert f'The results cannot be written into {folder / output}: ' in message
+    assert 'Name another folder with -o' in message
 
 
 @pytest.mark.usefixtures('own_signals')

@@ -27,7 +27,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 from ped_perception.core import compressed
-from ped_perception.core.encodings import bgr_from_compressed, raw_from_bgr
+from ped_perception.core.encodings import (
+    bgr_from_compressed,
+    raw_from_bgr,
+    size_hw_from_compressed,
+)
 from ped_perception.core.errors import ImageError
 import pytest
 
@@ -247,6 +251,13 @@ REFUSED = [
 def test_refusals_say_why(text, payload, message):
     with pytest.raises(ImageError, match=message):
         bgr_from_compressed(payload, image_format=text)
+
+
+@pytest.mark.parametrize('payload', [PNG, JPEG])
+def test_the_size_is_read_without_decoding(payload, monkeypatch):
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('pixels were decoded'))
+    monkeypatch.setattr(compressed, '_simplejpeg', lambda: pytest.fail('pixels were decoded'))
+    assert size_hw_from_compressed(payload, image_format='jpeg') == PICTURE.shape[:2]
 
 
 @pytest.mark.parametrize('kind', [lambda b: array.array('B', b), memoryview,

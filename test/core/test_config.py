@@ -97,7 +97,8 @@ def test_a_size_is_written_width_first_and_kept_height_first(height, width):
 
 
 @pytest.mark.parametrize('text', [
-    '640', '640x', 'x384', '640x384x3', '0x384', '-1x3', 'axb', '', '640X384', ' 640x384', '²x3'])
+    '640', '640x', 'x384', '640x384x3', '0x384', '-1x3', 'axb', '', '640X384', ' 640x384', '²x3',
+    '100000x3'])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(ConfigError, match='WIDTHxHEIGHT'):
         size_hw_from_text(text)

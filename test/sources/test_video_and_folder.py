@@ -162,6 +162,15 @@ def test_options_that_do_not_fit_the_source(tmp_path):
         open_source('/dev/video0', start_s=1.0)
 
 
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def denied(_folder):
+        raise PermissionError(13, 'Permission denied')
+    # Whoever runs the tests as root may read everything.
+    monkeypatch.setattr(Path, 'iterdir', denied)
+    with pytest.raises(SourceError, match=f'{tmp_path} cannot be read: Permission denied'):
+        open_source(tmp_path)
+
+
 def test_live_source_ends_with_its_stream(tmp_path):
     # A file stands in for a device: OpenCV reads both alike, only without a length.
     with LiveSource(str(write_video(tmp_path / 'clip.avi', count=3)), camera='front') as source:
