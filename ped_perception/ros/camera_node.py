@@ -28,11 +28,12 @@ import threading
 import time
 
 import cv2
-from ped_perception.core.config import size_hw_from_text
+from ped_perception.core.config import size_hw_from_text, specs_of
 from ped_perception.core.errors import ConfigError, ImageError, PedPerceptionError, SourceError
 from ped_perception.core.raw import known_encodings
 from ped_perception.ros.camera_config import CameraPlayerConfig
 from ped_perception.ros.camera_publisher import CameraPublisher
+from ped_perception.ros.command_line import answer_help
 from ped_perception.ros.memory import keep_large_blocks
 from ped_perception.ros.pacing import Pacer, Schedule
 from ped_perception.ros.params import (
@@ -47,6 +48,7 @@ from ped_perception.sources.calibration import calibration_from_yaml
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.clock import ROSClock
+from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 import rclpy.utilities
@@ -86,10 +88,15 @@ class CameraPlayer:
         calibration = (calibration_from_yaml(config.camera_info_url)
                        if config.camera_info_url else None)
         names = names_from_topics([camera.name for camera in source.cameras], config.camera)
-        self._publishers = {
-            topic: CameraPublisher(node, name, _is_compressed(topic, config), config,
-                                   calibration)
-            for topic, name in names.items()}
+        try:
+            self._publishers = {
+                topic: CameraPublisher(node, name, _is_compressed(topic, config), config,
+                                       calibration)
+                for topic, name in names.items()}
+        except NameValidationException as error:
+            raise ConfigError(f'A camera cannot be called {" or ".join(names.values())}: its '
+                              f'topics begin with that. {" ".join(str(error).split())}. Set the '
+                              f'parameter camera.') from error
         self._clock = ReplayClock(node) if config.clock else None
         rate_hz = source.rate_hz or _DEFAULT_RATE_HZ
         self._schedule = Schedule(config.rate_hz, config.speed, round(1e9 / rate_hz))
@@ -271,8 +278,12 @@ def main(args: list[str] | None = None) -> int:
 
     Returns:
         0, or 1 after an error that the log or the standard error names.
+
+    Raises:
+        SystemExit: after help, or because of an argument that is not for ROS.
     """
     arguments = sys.argv if args is None else args
+    answer_help('ped_camera', {spec.name: spec for spec in specs_of(CameraPlayerConfig)}, args)
     stop = threading.Event()
     set_on_signals(stop)
     keep_large_blocks()

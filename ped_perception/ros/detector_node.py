@@ -34,6 +34,7 @@ from ped_perception.core.pipeline import Backend
 from ped_perception.ros import diagnostics
 from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.cameras import make_cameras
+from ped_perception.ros.command_line import answer_help
 from ped_perception.ros.diagnostics_output import DiagnosticsOutput
 from ped_perception.ros.ground_output import GroundOutput
 from ped_perception.ros.health import HealthReporter
@@ -44,7 +45,7 @@ from ped_perception.ros.network import check_network, open_network
 from ped_perception.ros.params import refusal
 from ped_perception.ros.pictures import Camera
 from ped_perception.ros.running import ManagedNode, run_node
-from ped_perception.ros.settings import read_settings
+from ped_perception.ros.settings import read_settings, specs_by_name
 from ped_perception.ros.surroundings import Surroundings
 from ped_perception.ros.worker import Arrival, explain, Worker
 from rcl_interfaces.msg import SetParametersResult
@@ -341,6 +342,7 @@ class DetectorNode(ManagedNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is told to end; the entry point of ``ped_detector``."""
+    answer_help('ped_detector', specs_by_name(['NAME']), args)
     return run_node(DetectorNode, args)
 
 

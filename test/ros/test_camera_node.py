@@ -240,6 +240,8 @@ def test_loop_jumps_back_and_two_signals_end_it_cleanly(tmp_path, camera, ros_do
     ({'source': 'clip.avi', 'wait_for_subscribers': 0, 'camera_info_url': 'wide.yaml'},
      'is for pictures of 192x96, the source has 64x48'),
     ({'source': 'bad', 'wait_for_subscribers': 0}, 'not one of them can be published'),
+    ({'source': 'clip.avi', 'camera': 'front/'}, 'A camera cannot be called front/'),
+    ({'source': 'clip.avi', 'camera': 'a b'}, 'A camera cannot be called a b'),
 ])
 def test_what_cannot_be_played_ends_with_a_message(tmp_path, camera, parameters, message):
     (tmp_path / 'broken.mp4').write_text('none')
