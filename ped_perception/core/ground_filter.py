@@ -35,7 +35,8 @@ ways only:
 Uncertainty. Only part of the error of a position is new in every picture. The filter averages
 that part; the rest, a tall person's height say, is added to what it publishes and never averaged
 away. As soon as a measurement is of another kind than the last, or from another camera, what was
-lasting is new, and the whole covariance counts.
+lasting is new, and the whole covariance counts. To a vehicle that drives, an error of the distance
+that lasts looks like a velocity: that is added, too.
 
 Time is that of the pictures. Cameras may come a little out of order: a position older than the
 filter is carried forward. A camera whose stamps go back, or are further behind than max_lag_s,
@@ -149,7 +150,7 @@ class GroundFilter:
             self._join(camera, born)
             self._forget()
         return self._people.tracks(self._people.motion, self._stamp_ns, predicted=False,
-                                   over_ground=self._ego is not None)
+                                   ego=self._ego)
 
     def predicted_to(self, stamp_ns: int) -> GroundTracks:
         """
@@ -162,7 +163,7 @@ class GroundFilter:
         duration_s = max(0, stamp_ns - self._stamp_ns) / 1e9 if len(self._people) else 0.0
         self._walk(motion, duration_s)
         return self._people.tracks(motion, stamp_ns, predicted=True,
-                                   over_ground=self._ego is not None)
+                                   ego=self._ego)
 
     def _walk(self, motion: MotionState, duration_s: float) -> None:
         motion.predict(duration_s, self._config.wander_m2_s3)
@@ -274,7 +275,7 @@ class GroundFilter:
         placed_m = people.placed_m
         pairs = people.close_pairs(
             camera, np.flatnonzero(alone_m & placed_m), np.flatnonzero(other_m & placed_m),
-            self._config.join_sigmas, self._config.join_max_m)
+            self._config.join_sigmas, self._config.join_max_m, self._ego)
         if not pairs and not self._close:
             return
         ids = people.ids_m.tolist()

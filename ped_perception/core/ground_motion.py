@@ -139,6 +139,32 @@ class MotionState:
         vx_m += sign * (ego.speed_m_s - ego.yaw_rate_rad_s * y_m)
         vy_m += sign * ego.yaw_rate_rad_s * x_m
 
+    def drifts(self, lasting_22m: Float64Array, ego: EgoMotion | None) -> Float64Array:
+        """
+        Give the covariances of velocities that come of errors of positions that last.
+
+        Who is taken to be a tenth nearer than he is, because he is tall, is so all along: as the
+        vehicle comes up to him, he seems to move. The error turns and shrinks with the way to
+        him: it is to its own change as that way is to the relative velocity.
+
+        Args:
+            lasting_22m: covariances of what lasts.
+            ego: motion of the vehicle, None where velocities are those that base_link sees.
+
+        Returns:
+            float64[2, 2, M].
+        """
+        x_m, y_m = self.x_2m
+        vx_m, vy_m = self.v_2m
+        if ego is not None:
+            vx_m = vx_m - ego.speed_m_s
+        # A quotient of complex numbers turns and scales; within a metre there is no direction.
+        square_m = np.maximum(x_m * x_m + y_m * y_m, 1.0)
+        scale_m = (vx_m * x_m + vy_m * y_m) / square_m
+        turn_m = (vy_m * x_m - vx_m * y_m) / square_m
+        change_22m = np.array([[scale_m, -turn_m], [turn_m, scale_m]])
+        return _product(_product(change_22m, lasting_22m), change_22m.swapaxes(0, 1))
+
     def correct(self, x_2m: Float64Array, cov_22m: Float64Array) -> None:
         """Take measured positions in, one for each person."""
         xx_22m, xv_22m, vv_22m = self.xx_22m, self.xv_22m, self.vv_22m

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from ped_perception.core.ground_motion import MotionState, squared_sigmas
+from ped_perception.core.ground_motion import EgoMotion, MotionState, squared_sigmas
 from ped_perception.core.ground_types import GroundPositions, GroundReason, GroundTracks
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array
 from scipy.optimize import linear_sum_assignment
@@ -166,7 +166,7 @@ class People:
         self._sources = None
 
     def close_pairs(self, camera: str, alone_a: Int64Array, other_b: Int64Array, sigmas: float,
-                    max_m: float) -> list[tuple[int, int]]:
+                    max_m: float, ego: EgoMotion | None) -> list[tuple[int, int]]:
         """
         Pair people (rows) off who may be one person, at the least total distance.
 
@@ -177,6 +177,7 @@ class People:
             other_b: rows of the others.
             sigmas: largest Mahalanobis distance of positions and of velocities.
             max_m: largest distance in metres.
+            ego: motion of the vehicle, None where it is not known.
         """
         if not len(other_b):
             return []
@@ -185,7 +186,8 @@ class People:
         alone_a = alone_a[begun_m.take(alone_a) > after_b.min()]
         if not len(alone_a):
             return []
-        x_2m, v_2m, vv_22m = self.motion.x_2m, self.motion.v_2m, self.motion.vv_22m
+        x_2m, v_2m = self.motion.x_2m, self.motion.v_2m
+        vv_22m = self.motion.vv_22m + self.motion.drifts(self.lasting_22m, ego)
         off_2ab = x_2m[:, alone_a, None] - x_2m[:, None, other_b]
         a_p, b_p = np.nonzero(off_2ab[0] ** 2 + off_2ab[1] ** 2 < max_m ** 2)
         cov_22m = self.motion.xx_22m + self.lasting_22m
@@ -216,7 +218,7 @@ class People:
         self.placed_ns_m[older] = self.placed_ns_m[[older, newer]].max()
         self._sources = None
 
-    def tracks(self, motion: MotionState, stamp_ns: int, predicted: bool, over_ground: bool,
+    def tracks(self, motion: MotionState, stamp_ns: int, predicted: bool, ego: EgoMotion | None,
                ) -> GroundTracks:
         """Write down everybody, with the motion as it is or as it will be."""
         told_m = self._told()
@@ -224,7 +226,7 @@ class People:
         unplaced = (~placed_m).nonzero()[0]
         xy_m2, v_m2, heights_m = motion.x_2m.T.copy(), motion.v_2m.T.copy(), self.heights_m.copy()
         cov_m22 = _by_person(motion.xx_22m + self.lasting_22m)
-        v_cov_m22 = _by_person(motion.vv_22m)
+        v_cov_m22 = _by_person(motion.vv_22m + motion.drifts(self.lasting_22m, ego))
         if len(unplaced):
             reason_m[unplaced[reason_m[unplaced] < _UNPLACED]] = GroundReason.LOST
             for array in (xy_m2, cov_m22, v_m2, v_cov_m22, heights_m):
@@ -234,7 +236,7 @@ class People:
             velocity_t2=v_m2, velocity_cov_t22=v_cov_m22, heights_t=heights_m,
             scores_t=told_m['score'].copy(), valid_t=placed_m,
             predicted_t=~told_m['measured'] | predicted,
-            reason_t=reason_m, over_ground=over_ground, sources_t=self.sources())
+            reason_t=reason_m, over_ground=ego is not None, sources_t=self.sources())
 
     def _told(self) -> Links:
         """

@@ -148,7 +148,7 @@ class GroundTracks:
         xy_t2: float64[T, 2], NaN where not valid.
         cov_t22: float64[T, 2, 2] of the position, NaN where not valid.
         velocity_t2: float64[T, 2] in m/s along the axes of base_link, NaN where not valid.
-        velocity_cov_t22: float64[T, 2, 2], NaN where not valid.
+        velocity_cov_t22: float64[T, 2, 2], everything included, NaN where not valid.
         heights_t: float64[T] in metres, NaN where not known.
         scores_t: float32[T], best of the cameras.
         valid_t: bool[T], there is a position.

@@ -152,6 +152,39 @@ def test_what_lasts_is_not_averaged_away() -> None:
     assert 1.5 < sigma_m < 1.53 < np.sqrt(first.cov_t22[0, 0, 0] + 1)
 
 
+@pytest.mark.parametrize(('why', 'ego', 'steps', 'sigma_m_s'), [
+    ('fast, straight at him', EgoMotion(12.0, 0.0), 20, (0.9, 1.6)),
+    ('on a bend', EgoMotion(8.0, 0.3), 20, (0.5, 1.2)),
+    ('turning on the spot: he stays as wrong as he is', EgoMotion(0.0, 0.5), 20, (0.1, 0.45)),
+    ('standing', EgoMotion(0.0, 0.0), 20, (0.1, 0.45)),
+])
+def test_an_error_that_lasts_looks_like_a_velocity_to_who_drives(
+        why: str, ego: EgoMotion, steps: int, sigma_m_s: tuple[float, float]) -> None:
+    """Somebody who stands, a tenth nearer than he seems, must not walk for sure."""
+    people = GroundFilter(CONFIG)
+    for step in range(steps):
+        truth_12 = moved_points(np.array([[40.0, 3.0]]), ego, 0.1 * step)
+        tracks = people.update(seen(1.1 * truth_12, 0.1 * step, noise_m=0.05,
+                                    lasting_m=0.1 * float(np.linalg.norm(truth_12))), ego)
+    velocity_2, cov_22 = tracks.velocity_t2[0], tracks.velocity_cov_t22[0]
+    assert velocity_2 @ np.linalg.solve(cov_22, velocity_2) < 5.991
+    assert sigma_m_s[0] < np.sqrt(np.linalg.eigvalsh(cov_22)[-1]) < sigma_m_s[1]
+
+
+def test_two_cameras_that_err_against_each_other_see_one_person_while_driving() -> None:
+    """Their speeds of him differ as their distances do, by what lasts."""
+    people, ego = GroundFilter(CONFIG), EgoMotion(12.0, 0.0)
+    for step in range(32):
+        truth = np.array([[55.0 - 1.2 * step, 2.0]])
+        lasting_m = 0.07 * float(truth[0, 0])
+        for camera, share in (('front', 0.93), ('narrow', 1.07)):
+            tracks = people.update(seen(share * truth, 0.1 * step, camera=camera, noise_m=0.05,
+                                        lasting_m=lasting_m), ego)
+        if step == 0:
+            assert len(tracks) == 2
+    assert len(tracks) == 1
+
+
 def test_a_measurement_of_another_kind_counts_with_all_its_uncertainty() -> None:
     """Otherwise a person whose feet appear would seem to leap with a speed of metres a second."""
     people = GroundFilter(CONFIG)
