@@ -89,7 +89,7 @@ class BrakeForPedestrians(Node):
         cov_t22 = rows['sigma'].astype(float)[:, None, None] ** 2 * np.eye(2)
         ego = EgoMotion(twist.linear.x, twist.angular.z)
         conflicts = conflicts_of(xy_t2, v_t2, cov_t22, ego, self.config)
-        soon = (conflicts.time_s_t - age_s <= self.within_s).any()
+        soon = not (conflicts.time_s_t - age_s > self.within_s).all()
         return 'a pedestrian comes into the way' if soon else ''
 
 

@@ -63,7 +63,8 @@ class Conflicts:
 
     Attributes:
         time_s_t: float64[T], until he is within the vehicle's outline, 0 for now, infinite for
-            not within the time looked ahead, NaN for somebody without a position.
+            not within the time looked ahead, NaN for somebody without a
+            position or without its uncertainty.
         gap_m_t: float64[T], along the path from the front bumper to him now; negative beside or
             behind the bumper; NaN without a position.
         offset_m_t: float64[T], from the middle of the path now, positive to the left; NaN without
@@ -111,7 +112,8 @@ def conflicts_of(xy_t2: Float64Array, velocity_t2: Float64Array, cov_t22: Float6
         hit_tn = (beside_tn & (relative_tn <= config.front_m + ahead_tn)
                   & (relative_tn >= -config.rear_m - ahead_tn))
     time_s_t = np.where(hit_tn.any(axis=1), times_s_n[hit_tn.argmax(axis=1)], np.inf)
-    unknown_t = ~np.isfinite(along_tn[:, 0])
+    # Whose uncertainty is no number may be anywhere.
+    unknown_t = ~np.isfinite(along_tn[:, 0] + across_tn[:, 0] + ahead_tn[:, 0])
     time_s_t[unknown_t] = np.nan
     gap_m_t = along_tn[:, 0] - config.front_m
     inside_t = beside_tn[:, 0] & (gap_m_t >= -ahead_tn[:, 0])

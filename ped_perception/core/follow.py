@@ -22,7 +22,6 @@ recorded detections can be followed again with other parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-import itertools
 
 import numpy as np
 from ped_perception.core.camera import CameraModel
@@ -33,6 +32,7 @@ from ped_perception.core.ground_filter import GroundFilter, GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.ground_types import GroundPositions, GroundReason, GroundTracks
+from ped_perception.core.ids import Ids
 from ped_perception.core.tracker import Tracker
 from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Float64Array, Frame, Int64Array, Tracks
@@ -84,13 +84,13 @@ class Follower:
     """Follows the people of all cameras. For one thread."""
 
     def __init__(self, tracker: TrackerConfig, ground: GroundConfig,
-                 ground_filter: GroundFilterConfig) -> None:
-        """Begin with nobody."""
+                 ground_filter: GroundFilterConfig, ids: Ids | None = None) -> None:
+        """Begin with nobody; ids go on where those of the run ended."""
         self._tracker_config, self._ground_config = tracker, ground
-        self._ids = itertools.count(1)
+        self._ids = ids or Ids()
         self._trackers: dict[str, Tracker] = {}
         self._stamps_ns: dict[str, int] = {}
-        self._filter = GroundFilter(ground_filter)
+        self._filter = GroundFilter(ground_filter, self._ids)
         self._everybody: GroundTracks | None = None
 
     def reset(self) -> None:
@@ -147,7 +147,7 @@ class Follower:
 
     def _tracker(self, camera: str) -> Tracker:
         if camera not in self._trackers:
-            self._trackers[camera] = Tracker(self._tracker_config, self._ids)
+            self._trackers[camera] = Tracker(self._tracker_config, self._ids.tracks)
         return self._trackers[camera]
 
     def _turned(self, frame: Frame, mounting: Mounting | GroundReason,

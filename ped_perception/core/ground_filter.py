@@ -59,6 +59,7 @@ from ped_perception.core.ground_motion import (
 )
 from ped_perception.core.ground_people import Links, NEVER_NS, new_links, People
 from ped_perception.core.ground_types import GroundPositions, GroundTracks
+from ped_perception.core.ids import Ids
 from ped_perception.core.types import BoolArray, Float64Array, Int64Array
 
 
@@ -107,10 +108,10 @@ class GroundFilter:
     Not thread-safe: one thread calls all methods.
     """
 
-    def __init__(self, config: GroundFilterConfig) -> None:
-        """Start with nobody."""
+    def __init__(self, config: GroundFilterConfig, ids: Ids | None = None) -> None:
+        """Start with nobody; ids go on where those of the run ended."""
         self._config = config
-        self._next_id = 1
+        self._ids = ids or Ids()
         self._ego: EgoMotion | None = None
         self.reset()
 
@@ -157,13 +158,16 @@ class GroundFilter:
         Tell where everybody will be, to make up for latency; the filter stays as it is.
 
         Args:
-            stamp_ns: a time not before that of the last update.
+            stamp_ns: a time not before that of the last update. So much later that measurements
+                of then would be withdrawn, nobody has a position: a slow computer, or a recording
+                of last year, does not make people run a thousand kilometres.
         """
         motion = MotionState(self._people.motion.values_16m.copy())
         duration_s = max(0, stamp_ns - self._stamp_ns) / 1e9 if len(self._people) else 0.0
-        self._walk(motion, duration_s)
-        return self._people.tracks(motion, stamp_ns, predicted=True,
-                                   ego=self._ego)
+        too_late = duration_s > self._config.coast_s
+        self._walk(motion, 0.0 if too_late else duration_s)
+        return self._people.tracks(motion, stamp_ns, predicted=True, ego=self._ego,
+                                   withdrawn=too_late)
 
     def _walk(self, motion: MotionState, duration_s: float) -> None:
         motion.predict(duration_s, self._config.wander_m2_s3)
@@ -197,14 +201,14 @@ class GroundFilter:
         """
         rows_t = self._people.link(positions.camera, positions.ids_t)
         fresh = (rows_t < 0).nonzero()[0]
-        first_id = self._next_id
+        first_id = self._ids.next_person
         if len(fresh):
             rows_t[fresh] = self._begin(positions.camera, new_links(positions, fresh))
-        return rows_t, range(first_id, self._next_id)
+        return rows_t, range(first_id, self._ids.next_person)
 
     def _begin(self, camera: str, links_n: Links) -> Int64Array:
-        rows_n = self._people.add(self._next_id, camera, links_n)
-        self._next_id += len(links_n)
+        rows_n = self._people.add(self._ids.next_person, camera, links_n)
+        self._ids.next_person += len(links_n)
         return rows_n
 
     def _measure(self, positions: GroundPositions, rows_t: Int64Array, lag_s: float) -> None:

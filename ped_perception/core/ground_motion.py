@@ -154,16 +154,17 @@ class MotionState:
         Returns:
             float64[2, 2, M].
         """
-        x_m, y_m = self.x_2m
-        vx_m, vy_m = self.v_2m
+        # The plane as complex numbers: a quotient turns and scales.
+        x_m, v_m = (part_2m[0] + 1j * part_2m[1] for part_2m in (self.x_2m, self.v_2m))
         if ego is not None:
-            vx_m = vx_m - ego.speed_m_s
-        # A quotient of complex numbers turns and scales; within a metre there is no direction.
-        square_m = np.maximum(x_m * x_m + y_m * y_m, 1.0)
-        scale_m = (vx_m * x_m + vy_m * y_m) / square_m
-        turn_m = (vy_m * x_m - vx_m * y_m) / square_m
-        change_22m = np.array([[scale_m, -turn_m], [turn_m, scale_m]])
-        return _product(_product(change_22m, lasting_22m), change_22m.swapaxes(0, 1))
+            v_m -= ego.speed_m_s
+        # Within a metre there is no direction.
+        change_m = v_m * x_m.conj() / np.maximum((x_m * x_m.conj()).real, 1.0)
+        # A symmetric matrix turns by twice the angle about its mean.
+        (xx_m, xy_m), (_, yy_m) = lasting_22m / 2
+        off_m = (xx_m - yy_m + 2j * xy_m) * change_m * change_m
+        mean_m = (xx_m + yy_m) * (change_m * change_m.conj()).real
+        return np.array([[mean_m + off_m.real, off_m.imag], [off_m.imag, mean_m - off_m.real]])
 
     def correct(self, x_2m: Float64Array, cov_22m: Float64Array) -> None:
         """Take measured positions in, one for each person."""

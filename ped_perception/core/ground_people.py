@@ -219,10 +219,10 @@ class People:
         self._sources = None
 
     def tracks(self, motion: MotionState, stamp_ns: int, predicted: bool, ego: EgoMotion | None,
-               ) -> GroundTracks:
-        """Write down everybody, with the motion as it is or as it will be."""
+               withdrawn: bool = False) -> GroundTracks:
+        """Write down everybody, with the motion as it is or as it will be, or without any."""
         told_m = self._told()
-        reason_m, placed_m = told_m['reason'].copy(), self.placed_m
+        reason_m, placed_m = told_m['reason'].copy(), self.placed_m & (not withdrawn)
         unplaced = (~placed_m).nonzero()[0]
         xy_m2, v_m2, heights_m = motion.x_2m.T.copy(), motion.v_2m.T.copy(), self.heights_m.copy()
         cov_m22 = _by_person(motion.xx_22m + self.lasting_22m)

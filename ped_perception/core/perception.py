@@ -31,6 +31,7 @@ from ped_perception.core.ground_filter import GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.ground_types import GroundReason
+from ped_perception.core.ids import Ids
 from ped_perception.core.pipeline import Backend, DetectorConfig, Pipeline, StageTimes
 from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Frame
@@ -61,15 +62,21 @@ class Perception:
         follower: that knows who is who, and where; for tasks of :meth:`afterwards`.
     """
 
-    def __init__(self, backend: Backend, config: PerceptionConfig) -> None:
+    def __init__(self, backend: Backend, config: PerceptionConfig, ids: Ids | None = None,
+                 ) -> None:
         """
         Take a backend, which the caller closes, and check the configuration.
+
+        Args:
+            backend: that detects.
+            config: all parameters.
+            ids: of the run, where something was followed before; else they begin at 1.
 
         Raises:
             ConfigError: a view cannot be read, or the views do not fit the batch.
         """
         self.pipeline = Pipeline(backend, config.detector, config.tracker.low_score)
-        self.follower = Follower(config.tracker, config.ground, config.ground_filter)
+        self.follower = Follower(config.tracker, config.ground, config.ground_filter, ids)
         self._thread = ThreadPoolExecutor(1, 'follow')
         self._waiting: deque[Future[None]] = deque()
 

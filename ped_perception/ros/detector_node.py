@@ -30,6 +30,7 @@ from typing import Any
 
 from ped_perception.core.errors import ConfigError, PedPerceptionError
 from ped_perception.core.health import CameraFacts, NodeFacts
+from ped_perception.core.ids import Ids
 from ped_perception.core.pipeline import Backend
 from ped_perception.ros import diagnostics
 from ped_perception.ros.camera_stats import Drop
@@ -80,6 +81,7 @@ class DetectorNode(ManagedNode):
         self._settings = read_settings(self)
         self.autostart = self._settings.node.autostart
         self.add_on_set_parameters_callback(self._on_parameters)
+        self._ids = Ids()
         self._state = 'unconfigured'
         self._refused = ''
         self._enabled = True
@@ -168,7 +170,7 @@ class DetectorNode(ManagedNode):
         self._diagnostics = DiagnosticsOutput(self, self._health, self._settings.backend.device)
         self._lookout = Lookout(
             self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,
-            self._ground, functools.partial(self._open_network, slots),
+            self._ground, functools.partial(self._open_network, slots), self._ids,
             self.get_clock(), self.get_logger())
         self._worker = Worker(self._lookout, functools.partial(self._on_death, 'inference'))
         self._worker.start()

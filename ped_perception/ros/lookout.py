@@ -31,6 +31,7 @@ import cv2
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.follow import Mounting
 from ped_perception.core.ground_types import GroundReason
+from ped_perception.core.ids import Ids
 from ped_perception.core.overload import ViewBudget
 from ped_perception.core.perception import Perception, PerceptionConfig
 from ped_perception.core.pipeline import Backend, BackendInfo
@@ -82,8 +83,8 @@ class Lookout:
 
     def __init__(self, cameras: Mapping[str, Camera], config: LookoutConfig,
                  recovery: RecoveryConfig, surroundings: Surroundings, ground: GroundOutput,
-                 open_network: Callable[[bool], Backend], clock: Clock, logger: RcutilsLogger,
-                 ) -> None:
+                 open_network: Callable[[bool], Backend], ids: Ids, clock: Clock,
+                 logger: RcutilsLogger) -> None:
         """
         Prepare.
 
@@ -95,13 +96,14 @@ class Lookout:
             ground: publishers of everybody around the vehicle.
             open_network: opens the backend in this thread, again after failures; told whether it
                 may build what is missing.
+            ids: of the node's run.
             clock: of the node.
             logger: of the node.
         """
         self._cameras = cameras
         self._config = config
         self._surroundings = surroundings
-        self._open_network = open_network
+        self._open_network, self._ids = open_network, ids
         self._clock, self._logger = clock, logger
         self._backend: Backend | None = None
         self._perception: Perception | None = None
@@ -145,7 +147,7 @@ class Lookout:
         cv2.setNumThreads(1)
         self._backend = self._open_network(True)
         try:
-            self._perception = Perception(self._backend, self._config.perception)
+            self._perception = Perception(self._backend, self._config.perception, self._ids)
             # The first inference allocates; it must not be the first picture of the road.
             self._backend.infer(self._backend.info.max_batch)
         except Exception:

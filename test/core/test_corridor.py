@@ -91,6 +91,12 @@ def test_gap_and_offset_are_those_of_now() -> None:
     assert np.isnan(conflicts.time_s_t).tolist() == [False, False, False, True]
 
 
+@pytest.mark.parametrize('number', [np.nan, np.inf, -1.0])
+def test_whose_uncertainty_is_no_number_is_not_out_of_the_way(number: float) -> None:
+    assert np.isnan(time_to((24, 0), (0, 0), 10, cov_22=np.diag([number, number])))
+    assert np.isnan(time_to((24, 0), (np.nan, 0), 10))
+
+
 def test_nobody_is_in_nobodys_way() -> None:
     none = conflicts_of(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2, 2)),
                         EgoMotion(5.0, 0.0), OUTLINE)

@@ -23,6 +23,7 @@ from ped_perception.core.ground_filter import GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.ground_types import GroundReason
+from ped_perception.core.ids import Ids
 from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Frame
 
@@ -131,6 +132,17 @@ def test_a_reset_forgets_people_but_never_gives_an_id_twice():
     assert len(follower.everybody()) == 1
 
 
+def test_what_is_loaded_anew_in_one_run_gives_no_id_again():
+    ids, given = Ids(), []
+    for _ in range(2):
+        follower = Follower(TrackerConfig(ego_motion=False), GroundConfig(), GroundFilterConfig(),
+                            ids)
+        for step in range(5):
+            seen = follow(follower, step / 10, [(10, 1), (20, -3)])
+        given.append((seen.ids_n().tolist(), follower.everybody().ids_t.tolist()))
+    assert given == [([1, 2], [1, 2]), ([3, 4], [3, 4])]
+
+
 def test_prediction_moves_people_and_leaves_the_filter_as_it_is():
     follower = new_follower()
     for step in range(20):
@@ -142,6 +154,20 @@ def test_prediction_moves_people_and_leaves_the_filter_as_it_is():
     assert np.trace(later.cov_t22[0]) > np.trace(now.cov_t22[0])
     assert follower.everybody() is now
     assert follower.everybody(now.stamp_ns - 1) is now, 'nobody is moved back'
+
+
+def test_nobody_is_predicted_further_than_positions_are_kept():
+    # A recording of last year without its clock, and predict_to_now: people would be far away.
+    follower = new_follower()
+    for step in range(20):
+        follow(follower, step / 10, [(20 - step / 10, 0)], ego=EgoMotion(0.0, 0.0))
+    now = follower.everybody()
+    assert follower.everybody(now.stamp_ns + 900_000_000).valid_t.all()
+    late = follower.everybody(now.stamp_ns + 365 * 24 * 3600 * 10**9)
+    assert late.ids_t.tolist() == now.ids_t.tolist()
+    assert late.reason_t.tolist() == [GroundReason.LOST]
+    assert np.isnan(late.xy_t2).all()
+    assert follower.everybody() is now
 
 
 def test_odometry_keeps_people_apart_while_the_vehicle_turns():

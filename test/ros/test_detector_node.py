@@ -235,18 +235,19 @@ def test_a_threshold_can_be_changed_while_it_runs_and_nonsense_is_refused(rig, s
 
 
 def test_lifecycle_by_request(rig, processes, street_hw3, ros_domain):
-    processes.start([*NODE, *SMALL, '-p', 'autostart:=false'], name='detector')
+    processes.start([*NODE, *SMALL, '-p', 'autostart:=false', '-p', 'tracker.confirm_s:=0.0'],
+                    name='detector')
     with ros_peer(ros_domain) as peer:
         publisher = peer.node.create_publisher(Image, '/camera/image_raw', camera_publisher_qos())
         peer.listen(Detection2DArray, DETECTIONS)
-        stamps = itertools.count(1)
+        stamps, ids = itertools.count(1), []
 
         def change(transition):
             return peer.call(ChangeState, '/ped_detector/change_state', ChangeState.Request(
                 transition=Transition(id=transition))).success
 
         assert change(Transition.TRANSITION_CONFIGURE)
-        for _ in range(2):
+        for begins_anew in (False, True, False):
             assert change(Transition.TRANSITION_ACTIVATE)
             peer.matched(publisher)
             before = len(peer.received[DETECTIONS])
@@ -256,10 +257,15 @@ def test_lifecycle_by_request(rig, processes, street_hw3, ros_domain):
                 return len(peer.received[DETECTIONS]) > before
 
             peer.until(answered, 'detections')
+            found = [int(one.id) for one in peer.received[DETECTIONS][-1].detections if one.id]
+            ids.append(found)
             assert change(Transition.TRANSITION_DEACTIVATE)
             peer.until(lambda: publisher.get_subscription_count() == 0, 'it to stop listening')
-        assert change(Transition.TRANSITION_CLEANUP)
-        assert change(Transition.TRANSITION_CONFIGURE)
+            if begins_anew:
+                assert change(Transition.TRANSITION_CLEANUP)
+                assert change(Transition.TRANSITION_CONFIGURE)
+        assert ids[0] == ids[1], 'the same people, as nothing was loaded anew'
+        assert min(ids[2]) > max(ids[1]), 'an id is given once in a run of the node'
         # rclpy 7 does not answer an invalid request; what counts is that the node lives on.
         client = peer.node.create_client(ChangeState, '/ped_detector/change_state')
         peer.until(client.service_is_ready, 'the service')
