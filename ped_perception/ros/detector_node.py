@@ -90,7 +90,7 @@ class DetectorNode(ManagedNode):
         self._lookout: Lookout | None = None
         self._cameras: dict[str, Camera] = {}
         self._inputs: Inputs | None = None
-        self._timers: list[Any] = []
+        self._following: Any = None
         self.create_service(SetBool, '~/enable', self._on_enable)
         # What was seen before the clock was set belongs to another time.
         self._jumps = self.get_clock().create_jump_callback(
@@ -101,6 +101,12 @@ class DetectorNode(ManagedNode):
         self._health = HealthReporter(
             self, self._settings.health, self._facts, self._health_values,
             functools.partial(self._on_death, 'health'))
+        # Not the node's clock: a player that waits for subscribers has not begun /clock, and the
+        # subscriptions must not wait for it in turn.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics = DiagnosticsOutput(self, self._health, self._settings.backend.device)
+        self.create_timer(self._settings.node.diagnostics_period_s, self._report,
+                          clock=self._steady)
 
     def destroy_node(self) -> None:
         """Stop telling of health and destroy the node."""
@@ -167,7 +173,6 @@ class DetectorNode(ManagedNode):
             # Configured again and again, it must not publish more than once.
             self._ground.close()
             raise
-        self._diagnostics = DiagnosticsOutput(self, self._health, self._settings.backend.device)
         self._lookout = Lookout(
             self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,
             self._ground, functools.partial(self._open_network, slots), self._ids,
@@ -209,13 +214,7 @@ class DetectorNode(ManagedNode):
         if self._enabled:
             self._open_inputs()
         self._diagnostics.begin(self._cameras)
-        # Not the node's clock: a player that waits for subscribers has not begun /clock, and the
-        # subscriptions must not wait for it in turn.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timers = [
-            self.create_timer(FOLLOW_PERIOD_S, self._follow, clock=steady),
-            self.create_timer(self._settings.node.diagnostics_period_s, self._report,
-                              clock=steady)]
+        self._following = self.create_timer(FOLLOW_PERIOD_S, self._follow, clock=self._steady)
 
     def _open_inputs(self) -> None:
         self._inputs = Inputs(self, self._cameras, self._on_image)
@@ -229,9 +228,9 @@ class DetectorNode(ManagedNode):
                 self._cameras[camera].stats.dropped(Drop.IDLE)
 
     def _stop_looking(self) -> None:
-        for timer in self._timers:
-            self.destroy_timer(timer)
-        self._timers = []
+        if self._following is not None:
+            self.destroy_timer(self._following)
+        self._following = None
         self._close_inputs()
         if self._lookout is not None:
             self._surroundings.close()
@@ -248,7 +247,6 @@ class DetectorNode(ManagedNode):
             camera.output.close()
         if was_configured:
             self._ground.close()
-            self._diagnostics.close()
 
     # --- the executor's thread ---------------------------------------------------------------
 
@@ -313,10 +311,8 @@ class DetectorNode(ManagedNode):
             self._inputs.follow(self._settings.health.silence_report_s)
 
     def _report(self) -> None:
-        """Publish ``/diagnostics``."""
-        if self._lookout is not None and self._lookout.info is not None:
-            self._diagnostics.publish(self._lookout, self._cameras,
-                                      self._settings.detector.views)
+        """Publish ``/diagnostics``, in any state."""
+        self._diagnostics.publish(self._lookout, self._cameras, self._settings.detector.views)
 
     # --- the health thread -------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from ped_perception.core.recovery import RecoveryConfig
 from ped_perception.engine.gpu import pci_bus_id
 from ped_perception.ros.camera_stats import CameraStats, Drop
 from ped_perception.ros.config import CameraConfig
-from ped_perception.ros.health import LEVELS
+from ped_perception.ros.health import LEVELS, status_from_report
 from ped_perception.ros.lookout import Lookout
 from ped_perception.ros.pictures import Camera
 import psutil
@@ -144,16 +144,15 @@ def camera_values(stats: CameraStats, now_s: float) -> dict[str, float]:
                for stage, window in stats.stage_ms.items()}}
 
 
-def engine_values(info: BackendInfo, views: tuple[str, ...]) -> dict[str, str]:
+def engine_values(info: BackendInfo) -> dict[str, str]:
     """Give what runs the network, in words."""
     return {'backend': info.backend, 'model': info.model, 'precision': info.precision,
-            'network_size': text_from_size_hw(info.network_hw), 'views': ' '.join(views),
-            'device': info.device}
+            'network_size': text_from_size_hw(info.network_hw), 'device': info.device}
 
 
 def camera_status(node: str, camera: Camera, frames_since: int, report: HealthReport,
-                  config: HealthConfig, shared: Mapping[str, float | str], hardware_id: str,
-                  ) -> DiagnosticStatus:
+                  config: HealthConfig, views: tuple[str, ...],
+                  shared: Mapping[str, float | str], hardware_id: str) -> DiagnosticStatus:
     """
     Write the status of one camera.
 
@@ -163,6 +162,7 @@ def camera_status(node: str, camera: Camera, frames_since: int, report: HealthRe
         frames_since: pictures looked at since the last status.
         report: of the health.
         config: of the health.
+        views: of cameras that have none of their own.
         shared: key-values of process and network.
         hardware_id: what runs the network.
     """
@@ -175,7 +175,8 @@ def camera_status(node: str, camera: Camera, frames_since: int, report: HealthRe
     if stats.last_problem:
         message += f'; last problem: {stats.last_problem}'
     values: dict[str, float | str] = {
-        **camera_values(stats, time.monotonic()), **shared, 'ground': camera.geometry.problem}
+        **camera_values(stats, time.monotonic()), **shared,
+        'views': ' '.join(camera.config.views or views), 'ground': camera.geometry.problem}
     return _status(f'{node}: {camera.name}', hardware_id, level, message, values)
 
 
@@ -193,29 +194,31 @@ def engine_status(node: str, lookout: Lookout, report: HealthReport, gpu_index: 
                    problem or 'inferring', values)
 
 
-def all_statuses(node: str, lookout: Lookout, cameras: Mapping[str, Camera],
+def all_statuses(node: str, lookout: Lookout | None, cameras: Mapping[str, Camera],
                  frames_since: Mapping[str, int], report: HealthReport, config: HealthConfig,
                  views: tuple[str, ...], process: Mapping[str, float], gpu_index: int,
                  ) -> list[DiagnosticStatus]:
     """
-    Write the status of the inference and of each camera.
+    Write the status of the node, and where the network is loaded of it and of each camera.
 
     Args:
         node: its name.
-        lookout: whose network is loaded.
+        lookout: of the inference, None while the node is not configured.
         cameras: by name.
         frames_since: pictures of each camera looked at since the last time.
         report: of the health.
         config: of the health.
-        views: as configured.
+        views: of cameras that have none of their own.
         process: key-values of the process.
         gpu_index: of the GPU that TensorRT runs on, as CUDA counts.
     """
-    if lookout.info is None:
-        return []
-    shared: dict[str, float | str] = {**process, **engine_values(lookout.info, views)}
-    return [engine_status(node, lookout, report, gpu_index), *(
-        camera_status(node, camera, frames_since[name], report, config, shared,
+    whole = status_from_report(node, report, process)
+    if lookout is None or lookout.info is None:
+        return [whole]
+    whole.hardware_id = lookout.info.device
+    shared: dict[str, float | str] = {**process, **engine_values(lookout.info)}
+    return [whole, engine_status(node, lookout, report, gpu_index), *(
+        camera_status(node, camera, frames_since[name], report, config, views, shared,
                       lookout.info.device) for name, camera in cameras.items())]
 
 

@@ -48,15 +48,15 @@ class DiagnosticsOutput:
         """Count the pictures looked at from here on."""
         self._processed = {name: camera.stats.processed for name, camera in cameras.items()}
 
-    def publish(self, lookout: Lookout, cameras: Mapping[str, Camera], views: tuple[str, ...],
-                ) -> None:
+    def publish(self, lookout: Lookout | None, cameras: Mapping[str, Camera],
+                views: tuple[str, ...]) -> None:
         """
         Publish one message.
 
         Args:
-            lookout: of the inference.
+            lookout: of the inference, None while the node is not configured.
             cameras: by name.
-            views: as configured.
+            views: of cameras that have none of their own.
         """
         processed, before = {name: camera.stats.processed
                              for name, camera in cameras.items()}, self._processed
@@ -67,7 +67,3 @@ class DiagnosticsOutput:
                 {name: count - before.get(name, 0) for name, count in processed.items()},
                 self._health.report, self._health.config, views, self._meter.values(),
                 self._gpu_index)))
-
-    def close(self) -> None:
-        """Destroy the publisher."""
-        self._node.destroy_publisher(self._publisher)

@@ -128,7 +128,7 @@ class Settings:
 
         Returns:
             All views of the camera with the most, and of all cameras together up to the usual
-            size of a batch.
+            size of a batch; also room for the parameter views, which a camera may go back to.
 
         Raises:
             ConfigError: a view, a region or the network size is impossible.
@@ -139,7 +139,7 @@ class Settings:
             texts = camera.views or self.detector.views
             specs_from_texts(texts, region_from_numbers(camera.roi, f'{name}.roi'))
             counts.append(len(texts))
-        return max(*counts, min(sum(counts), _USUAL_BATCH))
+        return max(*counts, len(self.detector.views), min(sum(counts), _USUAL_BATCH))
 
 
 def read_settings(node: Node) -> Settings:

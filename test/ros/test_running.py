@@ -20,7 +20,7 @@ from pathlib import Path
 import signal
 import sys
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import pytest
@@ -125,6 +125,42 @@ def test_asked_to_start_and_not_able_to_it_stays_and_says_why(ros_domain, proces
         assert change(Transition.TRANSITION_CLEANUP)
         until_told(peer, 'the node is unconfigured; activate it')
     assert processes.interrupt(process) == 0
+
+
+def test_diagnostics_are_told_in_every_state(ros_domain, processes, tmp_path):
+    processes.start([*NODE, tmp_path / 'flag', *QUICK, '-p', 'autostart:=false', '-p',
+                     'diagnostics_period_s:=0.2', '-p', "camera.views:=['whole@0.5']"],
+                    name='detector')
+    with ros_peer(ros_domain) as peer:
+        arrays = peer.received['/diagnostics']
+        peer.listen(DiagnosticArray, '/diagnostics')
+
+        def until_diagnosed(names, text):
+            begin = len(arrays)
+            peer.until(lambda: len(arrays) > begin and [
+                status.name for status in arrays[-1].status] == [
+                    f'ped_detector: {name}' for name in names]
+                and text in arrays[-1].status[0].message, text)
+
+        def change(transition):
+            assert peer.call(ChangeState, '/ped_detector/change_state', ChangeState.Request(
+                transition=Transition(id=transition))).success
+
+        until_diagnosed(['health'], 'the node is unconfigured')
+        assert arrays[-1].status[0].level == DiagnosticStatus.ERROR
+        change(Transition.TRANSITION_CONFIGURE)
+        loaded = ['health', 'inference', 'camera']
+        until_diagnosed(loaded, 'the node is inactive')
+        for _ in range(2):
+            change(Transition.TRANSITION_ACTIVATE)
+            until_diagnosed(loaded, 'no picture has come yet')
+            assert {status.hardware_id for status in arrays[-1].status} == {'a test double'}
+            values = {pair.key: pair.value for pair in arrays[-1].status[2].values}
+            assert values['views'] == 'whole@0.5', 'those of the camera, not of all others'
+            change(Transition.TRANSITION_DEACTIVATE)
+            until_diagnosed(loaded, 'the node is inactive')
+        change(Transition.TRANSITION_CLEANUP)
+        until_diagnosed(['health'], 'the node is unconfigured')
 
 
 @pytest.mark.parametrize(('node', 'told'), [('ped_detectr', True), ('ped_detector', False)])

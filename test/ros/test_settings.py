@@ -93,6 +93,7 @@ def test_a_late_picture_may_not_reset_everybody(age_s, lag_s, cameras, fits, why
     ({name: CameraConfig() for name in 'abcdef'}, 8, 'no larger than what plans are built for'),
     ({'a': CameraConfig(views=('whole',) * 10)}, 10, 'all views of one picture go together'),
     ({'a': CameraConfig(views=('whole', 'horizon', 'whole@0.5'))}, 3, 'its own views'),
+    ({'a': CameraConfig(views=('whole',))}, 2, 'fewer than the default, which it may go back to'),
 ])
 def test_slots(cameras, expected, why):
     assert settings(**cameras).slots() == expected, why
