@@ -50,7 +50,14 @@ from ped_perception.core.association import pairs_across
 from ped_perception.core.border import Cuts
 from ped_perception.core.camera import CameraModel
 from ped_perception.core.errors import CalibrationError
-from ped_perception.core.ground_ranges import AHEAD, error_sources, GroundConfig, Ranges
+from ped_perception.core.ground_ranges import (
+    AHEAD,
+    CX,
+    CY,
+    error_sources,
+    GroundConfig,
+    Ranges,
+)
 from ped_perception.core.ground_types import GroundPositions, GroundReason
 from ped_perception.core.lens import is_rotation
 from ped_perception.core.types import Float64Array, Int64Array, Tracks, Uint8Array
@@ -222,9 +229,11 @@ def _chosen(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, variance_kt: Floa
     np.logical_not(np.isfinite(ranges.height_t + ranges.bearing_t), out=facts_8t[6])
     sides_t2 = boxes_t4[:, 2:] - boxes_t4[:, :2]
     sound_t2 = (sides_t2 > 0) & (sides_t2 < np.inf)
-    # A person whose feet are above his head is seen by a camera that is upside down.
-    np.logical_not(sound_t2[:, 0] & sound_t2[:, 1] & ~(ranges.q_head_t <= ranges.q_foot_t),
-                   out=facts_8t[7])
+    # Whose feet are above his head, or who lies more than he stands, as his bearing changes more
+    # from row to row than from column to column, does not stand on the lower edge of his box.
+    lies_t = np.abs(ranges.bearing_kt[CY]) > np.abs(ranges.bearing_kt[CX])
+    np.logical_not(sound_t2[:, 0] & sound_t2[:, 1]
+                   & ~(lies_t | (ranges.q_head_t <= ranges.q_foot_t)), out=facts_8t[7])
     case_t = np.packbits(facts_8t, axis=0)[0]
     reason_t = _REASONS.take(case_t)
     # Best linear unbiased; kept within what the two say.

@@ -58,7 +58,7 @@ class GroundReason(enum.IntEnum):
     NO_RAY = 12
     """The calibrated lens does not draw anything at that pixel."""
     BAD_BOX = 13
-    """The box is empty, not finite, or of somebody upside down: ``rotation_deg`` is wrong."""
+    """The box is empty, not finite, or of somebody lying or upside down: see ``rotation_deg``."""
     NO_CALIBRATION = 14
     """There is no usable CameraInfo for this camera."""
     NO_TRANSFORM = 15

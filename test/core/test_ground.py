@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -289,12 +290,28 @@ def _stands(xy: tuple[float, float] | np.ndarray, positions: GroundPositions) ->
     assert mahalanobis(positions, np.array([xy]))[0] < INSIDE_95
 
 
-def test_a_camera_upside_down_places_nobody() -> None:
-    """Without rotation_deg its people stand on their heads, somewhere behind it."""
-    model, mounting = pinhole(), base_from_camera((1.5, 0, 1.9), yaw_deg=180, roll_deg=180)
-    for x in (-5.0, -10.0, -20.0, -40.0):
-        positions = place(body_box(model, mounting, (x, 0.5)), mounting)
-        assert positions.reason_t[0] == GroundReason.BAD_BOX, x
+@pytest.mark.parametrize(('yaw_deg', 'roll_deg', 'why'), [
+    (180, 180, 'upside down: they stand on their heads, somewhere behind it'),
+    (0, 90, 'on its side: they lie, and would be taken to be where the camera is'),
+    (0, -90, 'on the other side'),
+    (0, 50, 'no longer upright'),
+    (0, 135, 'between the two')])
+def test_a_camera_without_its_rotation_places_nobody(yaw_deg: float, roll_deg: float,
+                                                     why: str) -> None:
+    model = pinhole()
+    mounting = base_from_camera((1.5, 0, 1.9), yaw_deg=yaw_deg, pitch_deg=2, roll_deg=roll_deg)
+    ahead = math.cos(math.radians(yaw_deg))
+    for x in (6.0, 10.0, 20.0, 40.0):
+        box = body_box(model, mounting, (1.5 + ahead * x, 0.5))
+        positions = place(box, mounting)
+        assert positions.reason_t[0] == GroundReason.BAD_BOX, (why, x)
+        assert np.isnan(positions.xy_t2).all(), (why, x)
+
+
+def test_a_camera_that_is_aslant_places_people() -> None:
+    model, mounting = pinhole(), base_from_camera((1.5, 0, 1.9), pitch_deg=2, roll_deg=15)
+    for x in (6.0, 10.0, 20.0):
+        _stands((1.5 + x, 0.5), place(body_box(model, mounting, (1.5 + x, 0.5)), mounting))
 
 
 def test_a_fisheye_places_people_beside_the_vehicle() -> None:
