@@ -75,8 +75,10 @@ class BrakeForPedestrians(Node):
 
     def danger(self, health, obstacles, unplaced, odometry):
         """Say why to brake; empty for no reason."""
-        if health.level >= DiagnosticStatus.ERROR:
-            return health.message
+        # Velocities that are not over ground would count the vehicle's own motion twice.
+        unsure = {one.key: one.value for one in health.values}.get('odometry', 'not told')
+        if health.level >= DiagnosticStatus.ERROR or unsure:
+            return f'{health.message}; odometry of the detector: {unsure or "fine"}'
         said = [{result.hypothesis.class_id for result in d.results} for d in unplaced.detections]
         if any(not any(known <= remarks for known in HARMLESS) for remarks in said):
             return 'a pedestrian is seen, but not where'
@@ -88,9 +90,8 @@ class BrakeForPedestrians(Node):
         xy_t2, v_t2 = (np.c_[rows[x], rows[y]].astype(float) for x, y in ('xy', ('vx', 'vy')))
         cov_t22 = rows['sigma'].astype(float)[:, None, None] ** 2 * np.eye(2)
         ego = EgoMotion(twist.linear.x, twist.angular.z)
-        conflicts = conflicts_of(xy_t2, v_t2, cov_t22, ego, self.config)
-        soon = not (conflicts.time_s_t - age_s > self.within_s).all()
-        return 'a pedestrian comes into the way' if soon else ''
+        time_s_t = conflicts_of(xy_t2, v_t2, cov_t22, ego, self.config).time_s_t - age_s
+        return '' if (time_s_t > self.within_s).all() else 'a pedestrian comes into the way'
 
 
 if __name__ == '__main__':

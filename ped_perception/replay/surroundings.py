@@ -105,7 +105,7 @@ class RecordedSurroundings:
             self.skipped += 1
 
     def _take_odometry(self, message: Any) -> None:
-        if message.child_frame_id not in ('', self._config.base_frame):
+        if message.child_frame_id.lstrip('/') not in ('', self._config.base_frame):
             self.skipped += 1
             return
         twist = message.twist.twist

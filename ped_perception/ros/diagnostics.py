@@ -115,11 +115,12 @@ def health_values(camera: Camera, now_s: float) -> dict[str, float | str]:
 
 
 def load_values(lookout: Lookout) -> dict[str, float | str]:
-    """Give how overload is handled, and failures of the inference."""
+    """Give how overload is handled, failures of the inference, and how velocities are meant."""
     return {'cameras_left_out': str(lookout.schedule.left_out),
             'steps_with_fewer_views': str(lookout.budget.reduced),
             'inference_ms_per_view': lookout.schedule.slot_s * 1e3,
-            'inference_failures': str(lookout.recovery.total)}
+            'inference_failures': str(lookout.recovery.total),
+            'odometry': lookout.odometry_problem}
 
 
 def all_health_values(cameras: Iterable[Camera], lookout: Lookout | None, now_s: float,

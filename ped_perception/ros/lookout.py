@@ -30,6 +30,7 @@ import traceback
 import cv2
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.follow import Mounting
+from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.ids import Ids
 from ped_perception.core.overload import ViewBudget
@@ -228,7 +229,7 @@ class Lookout:
         frames = [picture.upright for picture in pictures]
         mountings = {frame.camera: self._mounting(frame) for frame in frames}
         views = [self._views_of(frame, mountings[frame.camera]) for frame in frames]
-        ego = self._surroundings.ego(max(frame.stamp_ns for frame in frames))
+        ego = self._ego(max(frame.stamp_ns for frame in frames))
         self.step_began_s = time.monotonic()
         detections, times = self._perception.detect(frames, views)
         self.step_began_s = math.nan
@@ -240,6 +241,18 @@ class Lookout:
             'decode': decode_s, 'views': times.views_s, 'infer': times.infer_s,
             'postprocess': times.postprocess_s}, time.perf_counter())
         self._perception.afterwards(partial(self._announcer.announce, looked, self._perception))
+
+    @property
+    def odometry_problem(self) -> str:
+        """Why velocities of people are not over ground; for any thread."""
+        return self._surroundings.odometry_problem
+
+    def _ego(self, stamp_ns: int) -> EgoMotion | None:
+        ego = self._surroundings.ego(stamp_ns)
+        if ego is None and self._surroundings.wants_odometry:
+            self._logger.warning(f'Velocities of people are not over ground: '
+                                 f'{self.odometry_problem}', throttle_duration_sec=_RARE_LOG_S)
+        return ego
 
     def _mounting(self, frame: Frame) -> Mounting | GroundReason:
         camera = self._cameras[frame.camera]

@@ -42,6 +42,8 @@ class Surroundings:
 
     Attributes:
         buffer: of the transforms.
+        odometry_problem: why the motion of the vehicle was not known at the last picture, so that
+            velocities of people are not over ground; empty where it was known.
     """
 
     def __init__(self, node: Node, config: NodeConfig) -> None:
@@ -50,6 +52,9 @@ class Surroundings:
         self._subscriptions: list[Any] = []
         self._odometry: tuple[int, EgoMotion] | None = None
         self.buffer = TransformBuffer()
+        self.odometry_problem = self._silence = (
+            f'no odometry has come on {config.odometry_topic}' if config.odometry_topic
+            else 'odometry_topic is not set')
 
     def listen(self, *, to_transforms: bool) -> None:
         """Subscribe to odometry, if it is configured, and to transforms, if they are needed."""
@@ -69,13 +74,25 @@ class Surroundings:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
 
+    @property
+    def wants_odometry(self) -> bool:
+        """Whether odometry is configured."""
+        return bool(self._config.odometry_topic)
+
     def ego(self, stamp_ns: int) -> EgoMotion | None:
         """Give the motion of the vehicle at a time, None where it is not known."""
         odometry = self._odometry
         if odometry is None:
+            self.odometry_problem = self._silence
             return None
         off_s = abs(stamp_ns - odometry[0]) / 1e9
-        return odometry[1] if off_s <= self._config.odometry_timeout_s else None
+        if off_s > self._config.odometry_timeout_s:
+            self.odometry_problem = (
+                f'the newest odometry on {self._config.odometry_topic} is {off_s:.2f} s away from '
+                f'the picture, more than odometry_timeout_s')
+            return None
+        self.odometry_problem = ''
+        return odometry[1]
 
     def _on_transforms(self, is_static: bool, message: TFMessage) -> None:
         for stamped in message.transforms:
@@ -92,11 +109,9 @@ class Surroundings:
                     f'Ignored a transform: {error}', throttle_duration_sec=_LOG_PERIOD_S)
 
     def _on_odometry(self, message: Odometry) -> None:
-        if message.child_frame_id not in ('', self._config.base_frame):
-            self._node.get_logger().warning(
-                f'The odometry is of {message.child_frame_id}, not of '
-                f'{self._config.base_frame}; it is not used. Set base_frame or odometry_topic.',
-                throttle_duration_sec=_LOG_PERIOD_S)
+        if message.child_frame_id.lstrip('/') not in ('', self._config.base_frame):
+            self._silence = (f'the odometry is of {message.child_frame_id}, not of '
+                             f'{self._config.base_frame}: set base_frame or odometry_topic')
             return
         twist = message.twist.twist
         if not (math.isfinite(twist.linear.x) and math.isfinite(twist.angular.z)):

@@ -24,7 +24,7 @@ import sys
 import time
 import tokenize
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from nav_msgs.msg import Odometry
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.ros.pedestrian_messages import cloud_from_tracks, unplaced_from_tracks
@@ -66,7 +66,8 @@ class Vehicle:
         return [message.data for message in self._peer.received['brake']]
 
     def say(self, tracks=NOBODY, *, level: bytes = DiagnosticStatus.OK, speed_m_s: float = 10.0,
-            silent: str = '', age_s: float = 0.0, message: str = 'OK: looking') -> None:
+            silent: str = '', age_s: float = 0.0, message: str = 'OK: looking',
+            odometry_problem: str = '') -> None:
         """Publish every input once, but for a silent one."""
         node = self._peer.node
         stamp_ns = node.get_clock().now().nanoseconds - round(age_s * 1e9)
@@ -79,7 +80,8 @@ class Vehicle:
             if not predicted:
                 # His camera shows him now: the box is not empty.
                 del found.results[2:]
-        messages = {'health': DiagnosticStatus(level=level, message=message),
+        messages = {'health': DiagnosticStatus(level=level, message=message, values=[
+                        KeyValue(key='odometry', value=odometry_problem)]),
                     'obstacles': cloud_from_tracks(tracks, 'base_link'), 'unplaced': unplaced,
                     'odom': odometry}
         for topic, publisher in self.publishers.items():
@@ -113,6 +115,8 @@ STEPS = [
     ('lost from sight some time ago', {'tracks': LOST}, False),
     ('somebody far away', {'tracks': ABOVE_HORIZON}, False),
     ('a camera is blind', {'level': DiagnosticStatus.ERROR, 'message': 'BLIND: front'}, True),
+    ('the detector has no odometry: his velocity is not over ground',
+     {'odometry_problem': 'no odometry has come'}, True),
     ('degraded: looking, with something wrong', {'level': DiagnosticStatus.WARN}, False),
     ('health is silent', {'silent': 'health'}, True),
     ('health speaks again', {}, False),

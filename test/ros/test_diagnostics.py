@@ -110,7 +110,8 @@ def status_values(backend_name):
     """Give the key-values of the inference on a backend of some name, device 0."""
     info = dataclasses.replace(BrightSpotBackend().info, backend=backend_name)
     lookout = types.SimpleNamespace(
-        info=info, schedule=Schedule({}), budget=ViewBudget(), recovery=Recovery(RecoveryConfig()))
+        info=info, schedule=Schedule({}), budget=ViewBudget(), recovery=Recovery(RecoveryConfig()),
+        odometry_problem='')
     status = diagnostics.engine_status('node', lookout, HealthReport(Health.OK, 'OK', {}), 0)
     return {pair.key: pair.value for pair in status.values}
 

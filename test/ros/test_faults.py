@@ -349,6 +349,7 @@ def test_odometry_of_nonsense_is_not_used(scene, module_processes):
             scene.until_seen()
         assert scene.health.startswith('OK')
         assert 'Ignored odometry' in module_processes.output('detector')
+        assert scene.values['odometry'] == 'no odometry has come on /odom'
     finally:
         scene.peer.node.destroy_publisher(publisher)
 
