@@ -47,9 +47,10 @@ LEVELS = ('run', 'dev')
 # Compiles what the programs import, where pip compiles nothing: the first start of a node is as
 # fast as any other, also where nobody may write bytecode later.
 LOAD_PROGRAMS = """
-from importlib.metadata import distribution
-for program in distribution('ped_perception').entry_points:
-    program.load()
+from importlib import import_module
+from ped_perception.cli.programs import MODULES
+for module in MODULES.values():
+    import_module(module)
 import onnx, onnxruntime, openvino
 """
 

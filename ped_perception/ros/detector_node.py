@@ -339,7 +339,7 @@ class DetectorNode(ManagedNode):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to end; the entry point of ``ped_detector``."""
+    """Run the node until it is told to end."""
     answer_help('ped_detector', specs_by_name(['NAME']), args)
     return run_node(DetectorNode, args)
 
