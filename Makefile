@@ -62,6 +62,6 @@ lock: setup-dev
 	$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build install log \
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist install log \
 	  demo_output ped_perception.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
