@@ -89,7 +89,7 @@ class BrakeForPedestrians(Node):
         rows = np.frombuffer(bytes(obstacles.data), OBSTACLE_ROW)
         xy_t2, v_t2 = (np.c_[rows[x], rows[y]].astype(float) for x, y in ('xy', ('vx', 'vy')))
         cov_t22 = rows['sigma'].astype(float)[:, None, None] ** 2 * np.eye(2)
-        ego = EgoMotion(twist.linear.x, twist.angular.z)
+        ego = EgoMotion(twist.linear.x, twist.angular.z, twist.linear.y)
         time_s_t = conflicts_of(xy_t2, v_t2, cov_t22, ego, self.config).time_s_t - age_s
         return '' if (time_s_t > self.within_s).all() else 'a pedestrian comes into the way'
 

@@ -16,9 +16,9 @@
 Who comes into the vehicle's way, and when: geometry only.
 
 The vehicle keeps its speed and yaw rate, thus drives straight or on a circle, and sweeps a
-corridor. Pedestrians keep their velocity. Both are followed in the coordinates of the path,
-distance along it and offset to the left of it, in which the vehicle is a box that moves along
-an axis.
+corridor. Pedestrians keep their velocity. Time to collision is when one of them is within the
+outline, a rigid box: on a bend its outer front corner swings out beyond the path. Gap and offset
+are those of now, in the coordinates of the path: distance along it and offset to the left of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ped_perception.core.config import param
-from ped_perception.core.ground_motion import EgoMotion
+from ped_perception.core.ground_motion import EgoMotion, travelled
 from ped_perception.core.types import BoolArray, Float64Array, read_only
 
 # Straighter than this is straight: a circle of 1000 km.
@@ -96,28 +96,41 @@ def conflicts_of(xy_t2: Float64Array, velocity_t2: Float64Array, cov_t22: Float6
             vehicle's motion twice.
         cov_t22: float64[T, 2, 2] of the positions. The uncertainty of velocities is left out: it
             would fill every corridor within seconds.
-        ego: motion of the vehicle; driving backwards sweeps the corridor behind it.
+        ego: motion of the vehicle; driving backwards sweeps the corridor behind it. Gap, offset
+            and inside_t are along its x axis where it moves to the side.
         config: outline and times.
     """
     curvature_1_m = (ego.yaw_rate_rad_s / ego.speed_m_s
                      if abs(ego.speed_m_s) > _STANDING_M_S else 0.0)
     steps = round(config.horizon_s / config.step_s)
-    times_s_n = np.arange(steps + 1) * config.step_s
+    times_s_n = np.arange(steps + 1, dtype=np.float64) * config.step_s
     points_tn2 = xy_t2[:, None] + velocity_t2[:, None] * times_s_n[:, None]
     with np.errstate(invalid='ignore'):
-        along_tn, offset_tn, normal_tn2 = path_coordinates(points_tn2, curvature_1_m)
-        across_tn, ahead_tn = _spreads(normal_tn2, cov_t22, config.sigmas)
-        relative_tn = along_tn - ego.speed_m_s * times_s_n
-        beside_tn = np.abs(offset_tn) <= config.half_width_m + across_tn
-        hit_tn = (beside_tn & (relative_tn <= config.front_m + ahead_tn)
-                  & (relative_tn >= -config.rear_m - ahead_tn))
+        hit_tn = _within(points_tn2, times_s_n, cov_t22, ego, config)
+        along_t, offset_t, left_t2 = path_coordinates(xy_t2, curvature_1_m)
+        across_t, ahead_t = (spread_t1[:, 0] for spread_t1 in _spreads(
+            left_t2[:, None], cov_t22, config.sigmas))
+        # Whose uncertainty is no number may be anywhere.
+        unknown_t = ~np.isfinite(points_tn2[:, 0].sum(axis=1) + across_t + ahead_t)
     time_s_t = np.where(hit_tn.any(axis=1), times_s_n[hit_tn.argmax(axis=1)], np.inf)
-    # Whose uncertainty is no number may be anywhere.
-    unknown_t = ~np.isfinite(along_tn[:, 0] + across_tn[:, 0] + ahead_tn[:, 0])
     time_s_t[unknown_t] = np.nan
-    gap_m_t = along_tn[:, 0] - config.front_m
-    inside_t = beside_tn[:, 0] & (gap_m_t >= -ahead_tn[:, 0])
-    return Conflicts(time_s_t, gap_m_t, offset_tn[:, 0].copy(), inside_t)
+    gap_m_t = along_t - config.front_m
+    inside_t = (np.abs(offset_t) <= config.half_width_m + across_t) & (gap_m_t >= -ahead_t)
+    return Conflicts(time_s_t, gap_m_t, offset_t.copy(), inside_t)
+
+
+def _within(points_tn2: Float64Array, times_s_n: Float64Array, cov_t22: Float64Array,
+            ego: EgoMotion, config: CorridorConfig) -> BoolArray:
+    """Tell at which of the times each point is within the outline: bool[T, N]."""
+    angle_n = ego.yaw_rate_rad_s * times_s_n
+    cos_n, sin_n = np.cos(angle_n), np.sin(angle_n)
+    x_tn, y_tn = np.moveaxis(points_tn2 - travelled(ego, times_s_n), -1, 0)
+    ahead_tn, left_tn = cos_n * x_tn + sin_n * y_tn, cos_n * y_tn - sin_n * x_tn
+    wide_tn, long_tn = _spreads(np.stack([-sin_n, cos_n], axis=-1)[None], cov_t22, config.sigmas)
+    within_tn: BoolArray = ((np.abs(left_tn) <= config.half_width_m + wide_tn)
+                            & (ahead_tn <= config.front_m + long_tn)
+                            & (ahead_tn >= -config.rear_m - long_tn))
+    return within_tn
 
 
 def path_coordinates(points_n2: Float64Array, curvature_1_m: float,

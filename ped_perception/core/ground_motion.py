@@ -43,15 +43,18 @@ class EgoMotion:
     Attributes:
         speed_m_s: along x of base_link.
         yaw_rate_rad_s: about z, positive to the left.
+        left_m_s: along y of base_link: of omnidirectional robots, and on bends of every vehicle
+            whose base_link is not on the rear axle.
     """
 
     speed_m_s: float
     yaw_rate_rad_s: float
+    left_m_s: float = 0.0
 
     @property
     def is_faster_than_walking(self) -> bool:
         """Tell whether what a camera sees must change from picture to picture."""
-        return abs(self.speed_m_s) > _WALKING_M_S
+        return float(np.hypot(self.speed_m_s, self.left_m_s)) > _WALKING_M_S
 
 
 @dataclass(eq=False)
@@ -137,7 +140,7 @@ class MotionState:
         x_m, y_m = self.x_2m
         vx_m, vy_m = self.v_2m
         vx_m += sign * (ego.speed_m_s - ego.yaw_rate_rad_s * y_m)
-        vy_m += sign * ego.yaw_rate_rad_s * x_m
+        vy_m += sign * (ego.left_m_s + ego.yaw_rate_rad_s * x_m)
 
     def drifts(self, lasting_22m: Float64Array, ego: EgoMotion | None) -> Float64Array:
         """
@@ -157,7 +160,7 @@ class MotionState:
         # The plane as complex numbers: a quotient turns and scales.
         x_m, v_m = (part_2m[0] + 1j * part_2m[1] for part_2m in (self.x_2m, self.v_2m))
         if ego is not None:
-            v_m -= ego.speed_m_s
+            v_m -= ego.speed_m_s + 1j * ego.left_m_s
         # Within a metre there is no direction.
         change_m = v_m * x_m.conj() / np.maximum((x_m * x_m.conj()).real, 1.0)
         # A symmetric matrix turns by twice the angle about its mean.
@@ -186,11 +189,18 @@ class MotionState:
 
 def moved_points(x_m2: Float64Array, ego: EgoMotion, duration_s: float) -> Float64Array:
     """Express fixed points [M, 2] in base_link as it is a while later, exactly on an arc."""
-    half = ego.yaw_rate_rad_s * duration_s / 2
-    # The chord of the arc; numpy's sinc has pi in it.
-    chord = ego.speed_m_s * duration_s * np.sinc(half / np.pi)
-    moved_m2: Float64Array = x_m2 - (chord * np.cos(half), chord * np.sin(half))
+    moved_m2: Float64Array = x_m2 - travelled(ego, np.array([duration_s]))
     return moved_m2 @ turned_back(ego, duration_s).T
+
+
+def travelled(ego: EgoMotion, times_s_n: Float64Array) -> Float64Array:
+    """Tell where base_link will be after some times: float64[N, 2], as it is now."""
+    half_n = ego.yaw_rate_rad_s * times_s_n / 2
+    # The chord of the arc; numpy's sinc has pi in it.
+    chord_n = times_s_n * np.sinc(half_n / np.pi)
+    cos_n, sin_n = chord_n * np.cos(half_n), chord_n * np.sin(half_n)
+    return np.stack([ego.speed_m_s * cos_n - ego.left_m_s * sin_n,
+                     ego.speed_m_s * sin_n + ego.left_m_s * cos_n], axis=-1)
 
 
 def squared_sigmas(off_2m: Float64Array, cov_22m: Float64Array) -> Float64Array:

@@ -110,7 +110,7 @@ class RecordedSurroundings:
             return
         twist = message.twist.twist
         self._odometry.append((stamp_ns_from_time(message.header.stamp),
-                               EgoMotion(twist.linear.x, twist.angular.z)))
+                               EgoMotion(twist.linear.x, twist.angular.z, twist.linear.y)))
         # More is never asked for: pictures come in their order.
         del self._odometry[:-256]
 

@@ -114,10 +114,10 @@ class Surroundings:
                              f'{self._config.base_frame}: set base_frame or odometry_topic')
             return
         twist = message.twist.twist
-        if not (math.isfinite(twist.linear.x) and math.isfinite(twist.angular.z)):
+        if not all(map(math.isfinite, (twist.linear.x, twist.linear.y, twist.angular.z))):
             self._node.get_logger().warning(
-                f'Ignored odometry that is not finite: {twist.linear.x} m/s, {twist.angular.z} '
-                f'rad/s', throttle_duration_sec=_LOG_PERIOD_S)
+                f'Ignored odometry that is not finite: {twist.linear.x} and {twist.linear.y} m/s, '
+                f'{twist.angular.z} rad/s', throttle_duration_sec=_LOG_PERIOD_S)
             return
         self._odometry = (stamp_ns_from_time(message.header.stamp),
-                          EgoMotion(twist.linear.x, twist.angular.z))
+                          EgoMotion(twist.linear.x, twist.angular.z, twist.linear.y))

@@ -72,6 +72,26 @@ def test_a_bend_sweeps_its_inside_and_spares_what_lies_straight_ahead() -> None:
     assert time_to(mirrored, (0, 0), 10, 0.5) == np.inf
 
 
+def test_on_a_tight_bend_the_outer_front_corner_swings_out() -> None:
+    """Radius 6 m: the corner at (4, -1) sweeps a circle of 8.06 m, a metre outside of the path."""
+    assert np.hypot(6 + 1, 4) == pytest.approx(8.06, abs=0.01)
+    for distance_m, hit in ((7.5, True), (7.9, True), (8.15, False)):
+        xy = (distance_m * np.sin(1.2), 6 - distance_m * np.cos(1.2))
+        assert np.isfinite(time_to(xy, (0, 0), 3, 0.5)) == hit, distance_m
+    # Its inner rear end stays on the path: nothing is swept inside of 5 m.
+    inside = (4.9 * np.sin(1.2), 6 - 4.9 * np.cos(1.2))
+    assert time_to(inside, (0, 0), 3, 0.5) == np.inf
+
+
+def test_a_vehicle_that_moves_or_turns_aside_meets_who_stands_there() -> None:
+    beside = np.array([[2.0, 4.0]])
+    for ego, time_s in ((EgoMotion(0.0, 0.0, 1.0), 3.0), (EgoMotion(0.0, 0.0, -1.0), np.inf),
+                        (EgoMotion(0.0, 0.5, 0.0), 1.4)):
+        (found_s,) = conflicts_of(beside * (1.0, 1.0 if ego.left_m_s else 0.75), beside * 0,
+                                  SURE[None], ego, OUTLINE).time_s_t
+        assert found_s == pytest.approx(time_s, abs=0.06)
+
+
 def test_uncertainty_makes_pedestrians_larger_in_the_direction_it_has() -> None:
     wide, long = np.diag([1e-12, 0.25]), np.diag([4.0, 1e-12])
     assert time_to((24, 1.4), (0, 0), 10) == np.inf

@@ -103,14 +103,15 @@ def test_a_step_is_the_same_in_one_piece_or_in_two() -> None:
     np.testing.assert_allclose(once.xv_22m, twice.xv_22m)
 
 
-def test_fixed_points_move_on_an_arc() -> None:
+@pytest.mark.parametrize('left_m_s', [0.0, 1.5])
+def test_fixed_points_move_on_an_arc(left_m_s: float) -> None:
     """Against many small steps."""
-    ego, points_m2 = EgoMotion(8.0, 0.5), np.array([[20.0, 3.0], [-5, -1]])
+    ego, points_m2 = EgoMotion(8.0, 0.5, left_m_s), np.array([[20.0, 3.0], [-5, -1]])
     stepped_m2 = points_m2
     for _ in range(1000):
         angle = 0.5 / 1000
         back_22 = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        stepped_m2 = (stepped_m2 - (8.0 / 1000, 0)) @ back_22.T
+        stepped_m2 = (stepped_m2 - (8.0 / 1000, left_m_s / 1000)) @ back_22.T
     np.testing.assert_allclose(moved_points(points_m2, ego, 1.0), stepped_m2, atol=0.01)
 
 
@@ -123,8 +124,11 @@ def drive_past(people: GroundFilter, ego: EgoMotion, steps: Sequence[int],
     return tracks
 
 
-def test_with_odometry_someone_standing_stands() -> None:
-    ego = EgoMotion(8.0, 0.2)
+@pytest.mark.parametrize(('why', 'ego'), [
+    ('on a bend', EgoMotion(8.0, 0.2)),
+    ('a robot on omnidirectional wheels', EgoMotion(0.5, 0.2, 3.0)),
+])
+def test_with_odometry_someone_standing_stands(why: str, ego: EgoMotion) -> None:
     tracks = drive_past(GroundFilter(CONFIG), ego, range(20), told=True)
     assert tracks.over_ground
     assert np.linalg.norm(tracks.velocity_t2[0]) < 0.05
@@ -132,15 +136,18 @@ def test_with_odometry_someone_standing_stands() -> None:
     assert not blind.over_ground
     # Without it he comes towards us on a curve; a filter of straight motion lags behind a little.
     x, y = blind.xy_t2[0]
-    np.testing.assert_allclose(blind.velocity_t2[0], [-8 + 0.2 * y, -0.2 * x], atol=0.7)
+    np.testing.assert_allclose(
+        blind.velocity_t2[0], [-ego.speed_m_s + 0.2 * y, -ego.left_m_s - 0.2 * x], atol=0.7)
 
 
-def test_velocities_stay_true_when_odometry_comes_and_goes() -> None:
-    ego, people = EgoMotion(8.0, 0.2), GroundFilter(CONFIG)
+@pytest.mark.parametrize('ego', [EgoMotion(8.0, 0.2), EgoMotion(5.0, 0.2, -5.0)])
+def test_velocities_stay_true_when_odometry_comes_and_goes(ego: EgoMotion) -> None:
+    people = GroundFilter(CONFIG)
     drive_past(people, ego, range(20), told=False)
     assert np.linalg.norm(drive_past(people, ego, [20], told=True).velocity_t2[0]) < 0.5
     x, y = (again := drive_past(people, ego, [21], told=False)).xy_t2[0]
-    np.testing.assert_allclose(again.velocity_t2[0], [-8 + 0.2 * y, -0.2 * x], atol=0.7)
+    np.testing.assert_allclose(
+        again.velocity_t2[0], [-ego.speed_m_s + 0.2 * y, -ego.left_m_s - 0.2 * x], atol=0.7)
 
 
 def test_what_lasts_is_not_averaged_away() -> None:
@@ -564,3 +571,4 @@ def test_whatever_comes_ids_are_never_reused_and_ellipses_stay_ellipses(updates:
 ])
 def test_a_driving_vehicle_is_told_from_a_creeping_one(speed_m_s, faster, why):
     assert EgoMotion(speed_m_s, 0.0).is_faster_than_walking is faster, why
+    assert EgoMotion(0.0, 0.0, speed_m_s).is_faster_than_walking is faster, f'{why}, sideways'

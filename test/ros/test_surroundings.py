@@ -31,7 +31,8 @@ SECOND = 1_000_000_000
 def told(surroundings, *, frame='base_link', time_s=10.0):
     message = Odometry(child_frame_id=frame)
     message.header.stamp = time_from_stamp_ns(round(time_s * SECOND))
-    message.twist.twist.linear.x, message.twist.twist.angular.z = 5.0, 0.2
+    message.twist.twist.linear.x, message.twist.twist.linear.y = 5.0, -0.5
+    message.twist.twist.angular.z = 0.2
     surroundings._on_odometry(message)
 
 
@@ -44,7 +45,7 @@ def test_odometry_of_the_time_of_the_picture_is_used(frame):
     surroundings = new_surroundings()
     told(surroundings, frame=frame)
     ego = surroundings.ego(round(10.4 * SECOND))
-    assert ego == EgoMotion(5.0, 0.2)
+    assert ego == EgoMotion(5.0, 0.2, -0.5)
     assert surroundings.odometry_problem == ''
 
 
