@@ -98,8 +98,9 @@ class ParamSpec:
         # Written so that NaN fails too.
         if not low <= value <= high:
             unit = f' {self.unit}' if self.unit else ''
-            raise ConfigError(f'Parameter {full_name} is {value}{unit}; '
-                              f'it must lie between {low:g} and {high:g}{unit}.')
+            allowed = (f'be at least {low:g}' if math.isinf(high) else
+                       f'lie between {low:g} and {high:g}')
+            raise ConfigError(f'Parameter {full_name} is {value}{unit}; it must {allowed}{unit}.')
 
 
 def param(default: Value, description: str, *, unit: str = '', minimum: float | None = None,

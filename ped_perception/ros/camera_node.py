@@ -146,7 +146,7 @@ class CameraPlayer:
                     return
             if not self.published:
                 raise SourceError(f'{self._source.name} has {self.undecodable} frames, but not '
-                                  f'one of them can be published.')
+                                  f'one of them can be published. The warning above says why.')
             if not self._config.loop:
                 return
             self._schedule.begin_round()
@@ -172,7 +172,8 @@ class CameraPlayer:
             publisher.prepare(frame)
         except ImageError as error:
             self.undecodable += 1
-            self._warn(f'Frame {frame.stamp_ns} ns of {frame.camera} is left out: {error}')
+            name = frame.name or f'{frame.stamp_ns} ns'
+            self._warn(f'Frame {name} of {frame.camera} is left out: {error}')
             return
         if self._source.is_live:
             publisher.publish(frame.stamp_ns)

@@ -240,6 +240,8 @@ def test_loop_jumps_back_and_two_signals_end_it_cleanly(tmp_path, camera, ros_do
     ({'source': 'clip.avi', 'wait_for_subscribers': 0, 'camera_info_url': 'wide.yaml'},
      'is for pictures of 192x96, the source has 64x48'),
     ({'source': 'bad', 'wait_for_subscribers': 0}, 'not one of them can be published'),
+    ({'source': 'bad', 'wait_for_subscribers': 0}, 'Frame frame.png of camera is left out'),
+    ({'source': 'clip.avi', 'start_s': -1.0}, 'start_s is -1.0 s; it must be at least 0 s'),
     ({'source': 'clip.avi', 'camera': 'front/'}, 'A camera cannot be called front/'),
     ({'source': 'clip.avi', 'camera': 'a b'}, 'A camera cannot be called a b'),
 ])
