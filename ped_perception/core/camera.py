@@ -233,7 +233,9 @@ def camera_model_from_calibration(
         model = model.cropped(roi_xyxy)
     bin_x, bin_y = (max(1, count) for count in binning_xy)
     if (bin_x, bin_y) != (1, 1):
-        model = model.resized((model.size_hw[0] // bin_y, model.size_hw[1] // bin_x))
+        height, width = model.size_hw[0] // bin_y, model.size_hw[1] // bin_x
+        # What is left over of an odd picture is in no joined pixel.
+        model = model.cropped((0, 0, width * bin_x, height * bin_y)).resized((height, width))
     return model
 
 

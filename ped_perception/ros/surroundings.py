@@ -30,6 +30,8 @@ from ped_perception.ros.qos import camera_publisher_qos, transforms_qos
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
+# More than pictures are late.
+_KEPT = 64
 # A problem that comes with every message is logged once in this time.
 _LOG_PERIOD_S = 5.0
 
@@ -50,7 +52,8 @@ class Surroundings:
         """Begin to know nothing; :meth:`listen` begins to listen."""
         self._node, self._config = node, config
         self._subscriptions: list[Any] = []
-        self._odometry: tuple[int, EgoMotion] | None = None
+        # Replaced as a whole: another thread reads it.
+        self._odometry: tuple[tuple[int, EgoMotion], ...] = ()
         self.buffer = TransformBuffer()
         self.odometry_problem = self._silence = (
             f'no odometry has come on {config.odometry_topic}' if config.odometry_topic
@@ -81,18 +84,18 @@ class Surroundings:
 
     def ego(self, stamp_ns: int) -> EgoMotion | None:
         """Give the motion of the vehicle at a time, None where it is not known."""
-        odometry = self._odometry
-        if odometry is None:
+        nearest = min(self._odometry, key=lambda entry: abs(entry[0] - stamp_ns), default=None)
+        if nearest is None:
             self.odometry_problem = self._silence
             return None
-        off_s = abs(stamp_ns - odometry[0]) / 1e9
+        off_s = abs(stamp_ns - nearest[0]) / 1e9
         if off_s > self._config.odometry_timeout_s:
             self.odometry_problem = (
-                f'the newest odometry on {self._config.odometry_topic} is {off_s:.2f} s away from '
-                f'the picture, more than odometry_timeout_s')
+                f'the nearest odometry on {self._config.odometry_topic} is {off_s:.2f} s away '
+                f'from the picture, more than odometry_timeout_s')
             return None
         self.odometry_problem = ''
-        return odometry[1]
+        return nearest[1]
 
     def _on_transforms(self, is_static: bool, message: TFMessage) -> None:
         for stamped in message.transforms:
@@ -119,5 +122,6 @@ class Surroundings:
                 f'Ignored odometry that is not finite: {twist.linear.x} and {twist.linear.y} m/s, '
                 f'{twist.angular.z} rad/s', throttle_duration_sec=_LOG_PERIOD_S)
             return
-        self._odometry = (stamp_ns_from_time(message.header.stamp),
-                          EgoMotion(twist.linear.x, twist.angular.z, twist.linear.y))
+        self._odometry = (*self._odometry[1 - _KEPT:], (
+            stamp_ns_from_time(message.header.stamp),
+            EgoMotion(twist.linear.x, twist.angular.z, twist.linear.y)))

@@ -186,6 +186,15 @@ def test_raw_and_rectified_topics_of_a_stereo_camera_give_the_same_ray() -> None
         np.testing.assert_allclose(model.pixels_from_points(points_n3), pixels_n2, atol=0.001)
 
 
+def test_joined_pixels_of_an_odd_picture_are_twice_as_large_to_the_last_digit() -> None:
+    model = camera_model_from_calibration(
+        size_hw=(481, 641), k_9=[500.0, 0, 319.5, 0, 500, 239.5, 0, 0, 1],
+        distortion_model='plumb_bob', d_k=[0.0] * 5, binning_xy=(2, 2))
+    assert model.size_hw == (240, 320)
+    assert model.focal_xy == (250.0, 250.0)
+    assert model.principal_xy == (160.0, 120.0)
+
+
 def test_a_smaller_picture_of_the_same_camera_sees_the_same() -> None:
     """Binning, regions and resizing change pixels only."""
     full = MODELS['webcam']

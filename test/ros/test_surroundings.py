@@ -28,10 +28,10 @@ import pytest
 SECOND = 1_000_000_000
 
 
-def told(surroundings, *, frame='base_link', time_s=10.0):
+def told(surroundings, *, frame='base_link', time_s=10.0, speed_m_s=5.0):
     message = Odometry(child_frame_id=frame)
     message.header.stamp = time_from_stamp_ns(round(time_s * SECOND))
-    message.twist.twist.linear.x, message.twist.twist.linear.y = 5.0, -0.5
+    message.twist.twist.linear.x, message.twist.twist.linear.y = speed_m_s, -0.5
     message.twist.twist.angular.z = 0.2
     surroundings._on_odometry(message)
 
@@ -63,6 +63,15 @@ def test_where_the_motion_is_not_known_the_reason_is(topic, odometry, fragments,
     assert surroundings.ego(10 * SECOND) is None, why
     for fragment in fragments:
         assert fragment in surroundings.odometry_problem, why
+
+
+def test_a_late_picture_gets_the_motion_of_its_own_time():
+    surroundings = new_surroundings()
+    for step in range(200):
+        told(surroundings, time_s=10 + step / 100, speed_m_s=float(step))
+    assert surroundings.ego(round(11.7 * SECOND)).speed_m_s == 170.0
+    assert surroundings.ego(round(12.2 * SECOND)).speed_m_s == 199.0
+    assert len(surroundings._odometry) == 64
 
 
 def test_the_reason_goes_with_the_first_picture_that_has_odometry_and_comes_again():
