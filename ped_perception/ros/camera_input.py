@@ -46,6 +46,9 @@ class CameraInput:
     With transport 'auto' nothing is subscribed until a publisher is there, so that pictures in
     the other form are never received for nothing. The QoS is that of the publishers; when they
     change, the subscription is made anew.
+
+    Attributes:
+        since_s: steady clock, when the pictures were subscribed to as they are now.
     """
 
     def __init__(self, node: Node, camera: str, config: CameraConfig,
@@ -81,11 +84,19 @@ class CameraInput:
         self._info_qos = image_subscription_qos()
         self.transport = ''
         self.incompatible = ''
+        self.since_s = -math.inf
         self.follow()
 
-    def follow(self) -> None:
-        """Subscribe to what is published now; call from time to time."""
-        transport = self._published()
+    def follow(self, *, look_elsewhere: bool = False) -> None:
+        """
+        Subscribe to what is published now; call from time to time.
+
+        Args:
+            look_elsewhere: no picture has come for long, so take the other form where that is
+                published, too: a driver that was killed counts as a publisher for 20 s, and some
+                offer what they never send.
+        """
+        transport = self._published(look_elsewhere)
         if transport:
             topic = self._topics[transport]
             qos = matching_qos(self._offered(topic), image_subscription_qos())
@@ -141,13 +152,14 @@ class CameraInput:
             raise ConfigError(f'Parameter {self._camera}.{parameter} gives the topic {topic!r}, '
                               f'which is no name of a topic: {error}') from error
 
-    def _published(self) -> str:
+    def _published(self, look_elsewhere: bool) -> str:
         """Name the transport to take: the one taken already while it is published."""
         published = [transport for transport in self._asked
                      if any(info.topic_type == _TYPE_NAMES[transport] for info in
                             self._node.get_publishers_info_by_topic(self._topics[transport]))]
-        if self.transport in published:
+        if self.transport in published and not (look_elsewhere and len(published) > 1):
             return self.transport
+        published = [transport for transport in published if transport != self.transport]
         if published:
             return published[0]
         return self.transport or (self._choice if self._choice != 'auto' else '')
@@ -159,6 +171,7 @@ class CameraInput:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
         self.transport, self._qos, self.incompatible = transport, qos, ''
+        self.since_s = time.monotonic()
         self._node.get_logger().info(
             f'Camera {self._camera}: listening to {self._topics[transport]}, '
             f'{qos.reliability.name.lower()}, {qos.durability.name.lower()}')

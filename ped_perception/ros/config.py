@@ -68,7 +68,8 @@ class CameraConfig:
     info_topic: str = param(
         '', 'Topic of the CameraInfo; empty means camera_info beside the image topic.')
     transport: str = param(
-        'auto', 'Which pictures to receive; auto takes what is published, raw before compressed.',
+        'auto', 'Which pictures to receive; auto takes what is published, raw before compressed, '
+        'and the other form where the one stays silent for silence_report_s.',
         choices=('auto', 'raw', 'compressed'))
     priority: float = param(
         1.0, 'Under overload a camera of priority 2 is looked at twice as often as one of 1.',

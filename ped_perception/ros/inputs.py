@@ -69,8 +69,9 @@ class Inputs:
         """
         now_s = time.monotonic()
         for name, camera_input in self._inputs.items():
-            camera_input.follow()
             camera = self._cameras[name]
+            camera_input.follow(look_elsewhere=now_s - max(
+                camera.stats.received_s, camera_input.since_s) > patience_s)
             self._note_rivals(camera, camera_input.publishers(), now_s)
             silent_s = now_s - max(camera.stats.received_s, self._opened_s)
             if silent_s < patience_s:

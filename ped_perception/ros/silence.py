@@ -64,7 +64,7 @@ def silence_reason(facts: SilenceFacts) -> str:
     publishers = ', '.join(facts.publishers)
     if facts.info_comes:
         return (f'{publishers} publishes on {topics}, its CameraInfo comes, but no picture does: '
-                f'large pictures are lost on their way; start the driver with '
+                f'are they too large, and lost on their way? Start the driver with '
                 f'config/fastdds_large_images.xml, or let it send JPEG')
     return (f'{publishers} publishes on {topics}, but sends nothing: is the camera connected, or '
             f'the recording paused?')

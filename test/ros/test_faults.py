@@ -30,9 +30,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 import numpy as np
 from ped_perception.ros.convert import image_from_bgr
+from ped_perception.ros.qos import camera_publisher_qos
 import pytest
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from ros_peer import ros_peer
+from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 from street_camera import BOX, StreetCamera
 from vision_msgs.msg import Detection2DArray
@@ -281,6 +283,23 @@ def test_whatever_qos_a_driver_offers_is_matched(scene, reliability, durability,
     scene.camera.unplug()
     scene.until_health('BLIND')
     scene.camera.plug_in(qos)
+    scene.until_health('OK')
+    scene.until_seen()
+
+
+def test_of_two_forms_that_are_offered_the_one_that_is_sent_is_taken(scene):
+    # As a killed driver for raw pictures beside the one that was started instead.
+    scene.camera.unplug()
+    silent = scene.peer.node.create_publisher(Image, '/camera/image_raw', camera_publisher_qos())
+    try:
+        scene.until_health('BLIND')
+        scene.camera.plug_in(transport='compressed')
+        scene.until_seen()
+        scene.until_health('OK')
+    finally:
+        scene.peer.node.destroy_publisher(silent)
+        scene.camera.unplug()
+        scene.camera.plug_in(transport='raw')
     scene.until_health('OK')
     scene.until_seen()
 
