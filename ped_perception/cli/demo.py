@@ -48,6 +48,7 @@ FAILED, NO_FRAME, NOBODY, INTERRUPTED = 1, 3, 4, 130
 # The clip is small so that it can be shipped; it is sent as a vehicle's camera would send it.
 _CLIP, _CLIP_RATE_HZ, _CLIP_SIZE = 'pets_street.mp4', 25.0, '1280x720'
 _FALLBACK_RATE_HZ = 25.0
+_MAXIMUM_RATE_HZ, _MAXIMUM_DURATION_S = 1000.0, 1e6  # the first is the camera's
 _VIDEO, _PAGE, _DATA = _RESULTS = 'annotated.mp4', 'report.html', 'report.json'
 # Containers say roughly how many frames they have.
 _COMPLETE = 0.9
@@ -111,9 +112,10 @@ def _settings(options: argparse.Namespace) -> DemoSettings:
     rate_hz = options.rate if options.rate is not None else 0.0 if own else _CLIP_RATE_HZ
     if size:
         size_hw_from_text(size)
-    for name, value in (('--rate', rate_hz), ('--duration', options.duration)):
-        if not 0.0 <= value <= 1e6:
-            raise ConfigError(f'{name} is {value}; it must be 0 or more.')
+    for name, value, maximum in (('--rate', rate_hz, _MAXIMUM_RATE_HZ),
+                                 ('--duration', options.duration, _MAXIMUM_DURATION_S)):
+        if not 0.0 <= value <= maximum:
+            raise ConfigError(f'{name} is {value}; it must lie between 0 and {maximum:g}.')
     is_live, topic, frame_count = _look_at(source, options.topic, options.quiet)
     _prepare_output(options.output)
     detector = {key: value for key, value in (

@@ -35,6 +35,7 @@ from tqdm import tqdm
 
 FAILED, INTERRUPTED = 1, 130
 _NODE = 'ped_detector'
+_MAXIMUM_START_S = 1e6
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,8 +110,9 @@ def _values(options: argparse.Namespace) -> dict[str, object]:
 def _replay(options: argparse.Namespace) -> Summary:
     runner = import_extra('ped_perception.replay.runner', 'bags')
     values = _values(options)
-    if not options.start >= 0.0:
-        raise ConfigError(f'--start is {options.start}; it must be 0 or more.')
+    if not 0.0 <= options.start <= _MAXIMUM_START_S:
+        raise ConfigError(f'--start is {options.start}; it must lie between 0 and '
+                          f'{_MAXIMUM_START_S:g}.')
     settings = runner.settings_for_bag(
         options.bag, values, all_cameras='cameras' not in values)
     with tqdm(unit=' pictures', disable=options.quiet, dynamic_ncols=True) as bar:

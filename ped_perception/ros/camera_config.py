@@ -42,7 +42,8 @@ class CameraPlayerConfig:
         1.0, 'Recorded time for one second of playing, where rate_hz is 0.', minimum=0.01,
         maximum=100.0)
     start_s: float = param(
-        0.0, 'Leave out what comes before this time after the beginning.', unit='s', minimum=0.0)
+        0.0, 'Leave out what comes before this time after the beginning.', unit='s', minimum=0.0,
+        maximum=1e6)
     loop: bool = param(
         False, 'Begin again at the end. With clock, time then jumps back.')
     transport: str = param(

@@ -144,6 +144,7 @@ def test_a_detector_that_cannot_start_is_named_with_the_end_of_its_log(
     (['--source', 'nowhere.mp4'], 'nowhere.mp4 cannot be read'),
     (['--size', '640'], "WIDTHxHEIGHT in pixels, like '640x384', not '640'"),
     (['--rate', '-1'], '--rate is -1'),
+    (['--rate', '1001'], '--rate is 1001.0; it must lie between 0 and 1000'),
     (['--duration', 'nan'], '--duration is nan'),
 ])
 def test_what_makes_no_sense_is_said_before_anything_starts(tmp_path, capsys, arguments, says):

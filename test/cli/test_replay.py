@@ -281,7 +281,8 @@ def test_every_image_topic_is_a_camera_named_after_it():
     (['{bag}', '-p', 'score_threshold'], 'NAME:=VALUE'),
     (['{bag}', '-p', 'cameras:=[rear]'], 'Camera rear was not recorded'),
     (['{bag}', '--config', 'none.yaml'], 'none.yaml cannot be read'),
-    (['{bag}', '--start', '-1'], 'must be 0 or more'),
+    (['{bag}', '--start', '-1'], 'must lie between 0 and'),
+    (['{bag}', '--start', 'inf'], 'must lie between 0 and'),
     (['{bag}', '--start', '100'], 'gave no picture'),
     (['{empty}'], 'There is no recording in'),
 ])

@@ -241,7 +241,8 @@ def test_loop_jumps_back_and_two_signals_end_it_cleanly(tmp_path, camera, ros_do
      'is for pictures of 192x96, the source has 64x48'),
     ({'source': 'bad', 'wait_for_subscribers': 0}, 'not one of them can be published'),
     ({'source': 'bad', 'wait_for_subscribers': 0}, 'Frame frame.png of camera is left out'),
-    ({'source': 'clip.avi', 'start_s': -1.0}, 'start_s is -1.0 s; it must be at least 0 s'),
+    ({'source': 'clip.avi', 'start_s': '.inf'}, 'start_s is inf s; it must lie between 0 and'),
+    ({'source': 'clip.avi', 'wait_timeout_s': 0.0}, 'is 0.0 s; it must be at least 0.1 s'),
     ({'source': 'clip.avi', 'camera': 'front/'}, 'A camera cannot be called front/'),
     ({'source': 'clip.avi', 'camera': 'a b'}, 'A camera cannot be called a b'),
 ])
