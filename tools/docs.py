@@ -53,6 +53,7 @@ DETECTOR_SECTIONS = {
     'ground_filter': ('people of all cameras', 'Filtered, joined, and given ids.'),
     'image_monitor': ('image monitor', 'When a picture is useless.'),
     'horizon': ('the view `horizon`', 'Whom the band of far pedestrians must show.'),
+    'corridor': ("the vehicle's way", 'Where somebody is in it; needs odometry.'),
 }
 
 

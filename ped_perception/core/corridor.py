@@ -24,10 +24,12 @@ are those of now, in the coordinates of the path: distance along it and offset t
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 
 import numpy as np
 from ped_perception.core.config import param
 from ped_perception.core.ground_motion import EgoMotion, travelled
+from ped_perception.core.ground_types import GroundTracks
 from ped_perception.core.types import BoolArray, Float64Array, read_only
 
 # Straighter than this is straight: a circle of 1000 km.
@@ -54,6 +56,10 @@ class CorridorConfig:
     sigmas: float = param(
         1.0, 'Pedestrians are taken to be larger by this many standard deviations of their '
         'positions.', minimum=0.0, maximum=5.0, dynamic=True)
+    priority: float = param(
+        2.0, 'A camera that sees somebody who comes into the way within horizon_s is looked at '
+        'this many times as often as by its own priority, where there is no time for all.',
+        minimum=1.0, maximum=10.0, dynamic=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +89,37 @@ class Conflicts:
             kind = np.bool_ if name == 'inside_t' else np.float64
             object.__setattr__(self, name, read_only(
                 name, getattr(self, name), kind, (len(self.time_s_t),)))
+
+
+@dataclass(frozen=True)
+class Danger:
+    """
+    Who comes into the vehicle's way, in short.
+
+    Attributes:
+        soonest_s: seconds until the first pedestrian is within the vehicle's outline, infinite
+            for nobody within the time looked ahead, NaN where it is not known.
+        cameras: that see somebody who comes into the way.
+    """
+
+    soonest_s: float = math.nan
+    cameras: frozenset[str] = frozenset()
+
+
+def danger_of(everybody: GroundTracks, ego: EgoMotion, config: CorridorConfig) -> Danger:
+    """
+    Sum up who of everybody comes into the vehicle's way.
+
+    Args:
+        everybody: with velocities over ground; who has no position is left out.
+        ego: motion of the vehicle.
+        config: outline and times.
+    """
+    time_s_t = conflicts_of(everybody.xy_t2, everybody.velocity_t2, everybody.cov_t22, ego,
+                            config).time_s_t
+    coming = np.isfinite(time_s_t).nonzero()[0].tolist()
+    return Danger(float(np.fmin.reduce(time_s_t, initial=math.inf)), frozenset(
+        camera for row in coming for camera, _ in everybody.sources_t[row]))
 
 
 def conflicts_of(xy_t2: Float64Array, velocity_t2: Float64Array, cov_t22: Float64Array,

@@ -23,7 +23,7 @@ How many fit is decided by the measured time of inferences.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 # Weight of a new measurement of the time of a slot.
 _MEMORY = 0.1
@@ -51,7 +51,7 @@ class Schedule:
         self.left_out = 0
 
     def choose(self, cameras: Sequence[str], views: Mapping[str, int], budget_s: float,
-               ) -> list[str]:
+               urgent: Collection[str] = (), urgency: float = 1.0) -> list[str]:
         """
         Choose among the cameras that have a picture; at least one is chosen.
 
@@ -59,6 +59,8 @@ class Schedule:
             cameras: that have a picture.
             views: of each camera, the slots of a batch that it takes.
             budget_s: time that the inference may take.
+            urgent: cameras that matter more than usual now.
+            urgency: factor of their priorities.
 
         Returns:
             The chosen ones, those with most right to it first.
@@ -77,7 +79,8 @@ class Schedule:
         for camera in self._virtual:
             self._virtual[camera] = max(self._virtual[camera], floor)
         for camera in chosen:
-            self._virtual[camera] += 1 / self._priorities[camera]
+            factor = urgency if camera in urgent else 1.0
+            self._virtual[camera] += 1 / (self._priorities[camera] * factor)
         return chosen
 
     def measured(self, slots: int, duration_s: float) -> None:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import time
 import traceback
 
+from ped_perception.core.corridor import CorridorConfig, Danger, danger_of
 from ped_perception.core.follow import Mounting, Seen
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_types import GroundReason
@@ -71,11 +72,16 @@ class LookedAt:
 
 
 class Announcer:
-    """Follows, publishes and accounts; for the thread that follows."""
+    """
+    Follows, publishes and accounts; for the thread that follows.
+
+    Attributes:
+        danger: who comes into the vehicle's way, as of the newest pictures; any thread may read.
+    """
 
     def __init__(self, cameras: Mapping[str, Camera], ground: GroundOutput,
-                 score_threshold: Callable[[], float], clock: Clock, logger: RcutilsLogger,
-                 ) -> None:
+                 score_threshold: Callable[[], float], corridor: Callable[[], CorridorConfig],
+                 clock: Clock, logger: RcutilsLogger) -> None:
         """
         Prepare.
 
@@ -83,11 +89,13 @@ class Announcer:
             cameras: by name.
             ground: publishers of everybody around the vehicle.
             score_threshold: gives the smallest score of what is published, as it is now.
+            corridor: gives the vehicle's outline, as it is now.
             clock: of the node.
             logger: of the node.
         """
         self._cameras, self._ground = cameras, ground
-        self._score_threshold = score_threshold
+        self._score_threshold, self._corridor = score_threshold, corridor
+        self.danger = Danger()
         self._clock, self._logger = clock, logger
 
     def announce(self, looked: LookedAt, perception: Perception) -> None:
@@ -117,6 +125,10 @@ class Announcer:
                 {picture.source.camera: self._tracks(picture, of_picture.tracks)
                  for picture, of_picture in zip(looked.pictures, seen, strict=True)},
                 perception.follower.everybody, self._clock.now().nanoseconds)
+            everybody = perception.follower.everybody()
+            # Velocities that are not over ground would count the vehicle's own motion twice.
+            self.danger = (Danger() if everybody is None or looked.ego is None
+                           else danger_of(everybody, looked.ego, self._corridor()))
         except Exception as error:  # noqa: BLE001
             self._failed('Everybody around the vehicle could not be published', error,
                          [one.picture for one in told])

@@ -115,12 +115,13 @@ def health_values(camera: Camera, now_s: float) -> dict[str, float | str]:
 
 
 def load_values(lookout: Lookout) -> dict[str, float | str]:
-    """Give how overload is handled, failures of the inference, and how velocities are meant."""
+    """Give how overload is handled, failures of the inference, and what positions say."""
     return {'cameras_left_out': str(lookout.schedule.left_out),
             'steps_with_fewer_views': str(lookout.budget.reduced),
             'inference_ms_per_view': lookout.schedule.slot_s * 1e3,
             'inference_failures': str(lookout.recovery.total),
-            'odometry': lookout.odometry_problem}
+            'odometry': lookout.odometry_problem,
+            'soonest_conflict_s': lookout.danger.soonest_s}
 
 
 def all_health_values(cameras: Iterable[Camera], lookout: Lookout | None, now_s: float,

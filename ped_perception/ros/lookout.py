@@ -28,6 +28,7 @@ import time
 import traceback
 
 import cv2
+from ped_perception.core.corridor import CorridorConfig, Danger
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.follow import Mounting
 from ped_perception.core.ground_motion import EgoMotion
@@ -68,6 +69,7 @@ class LookoutConfig:
     perception: PerceptionConfig
     age: AgeConfig
     step_budget_s: float
+    corridor: CorridorConfig
 
 
 class Lookout:
@@ -112,8 +114,8 @@ class Lookout:
         self._time_was_set = False
         self._taker = PictureTaker(cameras, surroundings, logger)
         self._announcer = Announcer(
-            cameras, ground, lambda: self._config.perception.detector.score_threshold, clock,
-            logger)
+            cameras, ground, lambda: self._config.perception.detector.score_threshold,
+            lambda: self._config.corridor, clock, logger)
         self.recovery = Recovery(recovery)
         self.schedule = Schedule({name: camera.config.priority
                                   for name, camera in cameras.items()})
@@ -141,6 +143,11 @@ class Lookout:
     def backend(self) -> Backend | None:
         """The loaded network, None where it is not."""
         return self._backend
+
+    @property
+    def danger(self) -> Danger:
+        """Who comes into the vehicle's way, as of the newest pictures."""
+        return self._announcer.danger
 
     def begin(self) -> None:
         """Load the network."""
@@ -178,7 +185,8 @@ class Lookout:
         self._all_views = self.budget.all_views(waited_s, replaced, load)
         if not self._all_views:
             views = dict.fromkeys(views, 1)
-        return self.schedule.choose(cameras, views, self._config.step_budget_s)
+        return self.schedule.choose(cameras, views, self._config.step_budget_s,
+                                    self.danger.cameras, self._config.corridor.priority)
 
     def process(self, arrivals: Sequence[Arrival]) -> None:
         """Look at the newest pictures of some cameras."""

@@ -29,6 +29,7 @@ from ped_perception.core.config import (
     specs_of,
     unknown_parameter,
 )
+from ped_perception.core.corridor import CorridorConfig
 from ped_perception.core.errors import ConfigError
 from ped_perception.core.ground_filter import GroundFilterConfig
 from ped_perception.core.ground_ranges import GroundConfig
@@ -64,7 +65,7 @@ PREFIXES: Mapping[str, tuple[type, str]] = {
     'recovery': (RecoveryConfig, 'recovery.'), 'tracker': (TrackerConfig, 'tracker.'),
     'ground': (GroundConfig, 'ground.'), 'ground_filter': (GroundFilterConfig, 'ground_filter.'),
     'image_monitor': (ImageMonitorConfig, 'image_monitor.'),
-    'horizon': (HorizonConfig, 'horizon.')}
+    'horizon': (HorizonConfig, 'horizon.'), 'corridor': (CorridorConfig, 'corridor.')}
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Settings:
     ground_filter: GroundFilterConfig
     image_monitor: ImageMonitorConfig
     horizon: HorizonConfig
+    corridor: CorridorConfig
     cameras: Mapping[str, CameraConfig]
 
     def __post_init__(self) -> None:
@@ -120,7 +122,7 @@ class Settings:
         """Give what the inference thread needs."""
         return LookoutConfig(
             PerceptionConfig(self.detector, self.tracker, self.ground, self.ground_filter),
-            self.age, self.node.step_budget_s)
+            self.age, self.node.step_budget_s, self.corridor)
 
     def slots(self) -> int:
         """

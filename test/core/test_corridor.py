@@ -21,9 +21,16 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
-from ped_perception.core.corridor import conflicts_of, CorridorConfig, path_coordinates
+from ped_perception.core.corridor import (
+    conflicts_of,
+    CorridorConfig,
+    Danger,
+    danger_of,
+    path_coordinates,
+)
 from ped_perception.core.ground_motion import EgoMotion, moved_points
 import pytest
+from surroundings import ground_tracks
 
 # Bumper 4 m ahead of base_link, 1 m to either side.
 OUTLINE = CorridorConfig(half_width_m=1.0, front_m=4.0, rear_m=1.0, horizon_s=6.0, step_s=0.05,
@@ -140,3 +147,22 @@ def test_path_coordinates_are_those_of_the_driven_path(
     # The filter moves base_link along the same circle.
     there_12 = moved_points(point_2[None], EgoMotion(1.0, curvature), along)
     np.testing.assert_allclose(there_12, [[0, offset]], atol=1e-6)
+
+
+@pytest.mark.parametrize(('why', 'xy', 'velocity', 'danger'), [
+    ('nobody is there', [], [], Danger(np.inf)),
+    ('he stands beside the way', [(24, 5)], [(0, 0)], Danger(np.inf)),
+    ('nobody knows where he stands', [None], [(0, 0)], Danger(np.inf)),
+    ('one stands in it, seen by two cameras', [(24, 5), (24, 0)], [(0, 0), (0, 0)],
+     Danger(2.0, frozenset({'front', 'left'}))),
+    ('the first of two counts, the cameras of both', [(24, 0), (14, 0), None],
+     [(0, 0)] * 3, Danger(1.0, frozenset({'front', 'left', 'right'}))),
+])
+def test_danger_is_the_first_who_comes_into_the_way_and_who_sees_it(
+        why: str, xy: list[tuple[float, float] | None], velocity: list[tuple[float, float]],
+        danger: Danger) -> None:
+    seen_by = [(('right', 1),), (('front', 2), ('left', 3)), (('rear', 4),)]
+    everybody = ground_tracks(xy, velocity=velocity, sources=seen_by[:len(xy)], cov_22=SURE)
+    found = danger_of(everybody, EgoMotion(10.0, 0.0), OUTLINE)
+    assert found.cameras == danger.cameras, why
+    assert found.soonest_s == pytest.approx(danger.soonest_s, abs=0.051), why

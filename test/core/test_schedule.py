@@ -53,6 +53,18 @@ def test_priority_is_a_share_and_nobody_starves():
     assert min(counts.values()) == pytest.approx(100, abs=10)
 
 
+def test_who_is_urgent_is_looked_at_more_often_as_long_as_he_is_and_nobody_starves():
+    schedule = Schedule({**dict.fromkeys(SIX, 1.0), 'c2': 3.0})
+    schedule.measured(1, 0.03)
+    counts = Counter(schedule.choose(SIX, ONE_VIEW, 0.035, {'c1', 'c2'}, 2.0)[0]
+                     for _ in range(1200))
+    assert counts['c2'] == pytest.approx(600, abs=10), 'a factor, not a share of its own'
+    assert counts['c1'] == pytest.approx(200, abs=10)
+    assert min(counts.values()) == pytest.approx(100, abs=10)
+    counts = served(schedule, 800, 0.035)
+    assert counts['c2'] == pytest.approx(300, abs=10)
+
+
 def test_who_was_away_does_not_come_back_with_a_claim():
     schedule = Schedule(dict.fromkeys(SIX, 1.0))
     served(schedule, 300, 0.035, present=lambda step, camera: camera != 'c0')

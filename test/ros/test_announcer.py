@@ -16,11 +16,14 @@
 
 from __future__ import annotations
 
+import math
 import types
 
 import numpy as np
+from ped_perception.core.corridor import CorridorConfig
 from ped_perception.core.follow import Follower
 from ped_perception.core.ground_filter import GroundFilterConfig
+from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_ranges import GroundConfig
 from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import Detections, Frame
@@ -31,6 +34,7 @@ from ped_perception.ros.pictures import Picture
 import pytest
 from rclpy.clock import Clock
 from rclpy.logging import get_logger
+from surroundings import ground_tracks
 
 pytestmark = pytest.mark.ros
 
@@ -71,7 +75,8 @@ def test_what_cannot_be_published_costs_what_it_is_part_of(broken, lost, why):
     frames = [Frame(name, 1, name, np.zeros((*HW, 3), np.uint8)) for name in cameras]
     found = [Detections(name, 1, name, HW, np.array([[8, 8, 20, 40]], np.float32),
                         np.array([0.9], np.float32)) for name in cameras]
-    announcer = Announcer(cameras, outputs['ground'], lambda: 0.5, Clock(), get_logger('test'))
+    announcer = Announcer(cameras, outputs['ground'], lambda: 0.5, CorridorConfig, Clock(),
+                          get_logger('test'))
     announcer.announce(LookedAt([Picture(frame, frame, 0.0) for frame in frames], found, {}, None,
                                 1, {}, 0.0), perception)
     assert [name for name, output in outputs.items() if output.given] == [
@@ -80,3 +85,20 @@ def test_what_cannot_be_published_costs_what_it_is_part_of(broken, lost, why):
         assert camera.stats.drops[Drop.RESULT] == camera.stats.total_dropped == (name in lost)
         assert camera.stats.processed == (name not in lost)
         assert ('RuntimeError: planned' in camera.stats.problem) == (name in lost)
+
+
+@pytest.mark.parametrize(('ego', 'everybody', 'soonest_s', 'cameras', 'why'), [
+    (EgoMotion(10.0, 0.0), ground_tracks([(24.0, 0.0)]), 1.95, {'front'}, 'he stands in the way'),
+    (EgoMotion(10.0, 0.0), ground_tracks([(24.0, 9.0)]), math.inf, set(), 'he stands beside it'),
+    (None, ground_tracks([(24.0, 0.0)]), math.nan, set(), 'nobody knows how the vehicle moves'),
+    (EgoMotion(10.0, 0.0), None, math.nan, set(), 'nothing was looked at yet'),
+])
+def test_who_comes_into_the_way_is_known_where_the_motion_is(ego, everybody, soonest_s, cameras,
+                                                             why):
+    follower = types.SimpleNamespace(everybody=lambda: everybody)
+    perception = types.SimpleNamespace(follower=follower, follow=lambda *_: [])
+    announcer = Announcer({}, Output(), lambda: 0.5, CorridorConfig, Clock(), get_logger('test'))
+    assert math.isnan(announcer.danger.soonest_s)
+    announcer.announce(LookedAt([], [], {}, ego, 1, {}, 0.0), perception)
+    assert announcer.danger.soonest_s == pytest.approx(soonest_s, abs=0.06, nan_ok=True), why
+    assert announcer.danger.cameras == cameras, why
