@@ -21,6 +21,7 @@ import sys
 import types
 
 from doubles import BrightSpotBackend
+from ped_perception.core.corridor import Danger
 from ped_perception.core.health import Health, HealthReport
 from ped_perception.core.overload import ViewBudget
 from ped_perception.core.recovery import Recovery, RecoveryConfig
@@ -111,7 +112,7 @@ def status_values(backend_name):
     info = dataclasses.replace(BrightSpotBackend().info, backend=backend_name)
     lookout = types.SimpleNamespace(
         info=info, schedule=Schedule({}), budget=ViewBudget(), recovery=Recovery(RecoveryConfig()),
-        odometry_problem='')
+        odometry_problem='', danger=Danger())
     status = diagnostics.engine_status('node', lookout, HealthReport(Health.OK, 'OK', {}), 0)
     return {pair.key: pair.value for pair in status.values}
 
