@@ -211,14 +211,7 @@ def camera_model_from_calibration(
     if len(r_9) and np.any(r_9):
         turn_33 = np.array(r_9, float).reshape(3, 3)
     if len(p_12) and np.any(p_12):
-        projection_34 = np.array(p_12, float).reshape(3, 4)
-        try:
-            centre_3 = -np.linalg.solve(projection_34[:, :3], projection_34[:, 3])
-        except np.linalg.LinAlgError:
-            centre_3 = np.full(3, np.nan)
-        if not projection_34[0, 0] or not np.isfinite([*p_12, *centre_3]).all():
-            raise CalibrationError(f'P of the CameraInfo is no projection: {list(p_12)}. '
-                                   f'Calibrate the camera, or publish zeros for P.')
+        projection_34, centre_3 = _projection_from_p(p_12)
         if rectified:
             matrix_33, turn_33 = projection_34[:, :3], np.eye(3)
     elif rectified:
@@ -237,6 +230,27 @@ def camera_model_from_calibration(
         # What is left over of an odd picture is in no joined pixel.
         model = model.cropped((0, 0, width * bin_x, height * bin_y)).resized((height, width))
     return model
+
+
+def _projection_from_p(p_12: Sequence[float]) -> tuple[Float64Array, Float64Array]:
+    """
+    Read P of a CameraInfo.
+
+    Returns:
+        P, float64[3, 4], and the centre of projection, float64[3].
+
+    Raises:
+        CalibrationError: it projects nothing.
+    """
+    projection_34: Float64Array = np.array(p_12, float).reshape(3, 4)
+    try:
+        centre_3 = -np.linalg.solve(projection_34[:, :3], projection_34[:, 3])
+    except np.linalg.LinAlgError:
+        centre_3 = np.full(3, np.nan)
+    if not projection_34[0, 0] or not np.isfinite([*p_12, *centre_3]).all():
+        raise CalibrationError(f'P of the CameraInfo is no projection: {list(p_12)}. '
+                               f'Calibrate the camera, or publish zeros for P.')
+    return projection_34, centre_3.astype(np.float64)
 
 
 def _turned_once(model: CameraModel) -> CameraModel:
