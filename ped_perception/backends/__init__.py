@@ -89,14 +89,21 @@ def choose_backend(config: BackendConfig, max_batch: int = 1) -> str:
     built; a program that chooses for itself must not begin to build for minutes.
 
     Raises:
-        BackendError: no backend of that name, or none installed at all.
+        BackendError: no backend of that name, none installed at all, or a plan is named that
+            ``'auto'`` would leave unused.
     """
     if config.backend in _OPENERS:
         return config.backend
     if config.backend != 'auto':
         raise BackendError(f'There is no backend {config.backend!r}; choose one of: auto, '
                            f'{", ".join(_OPENERS)}.')
-    return 'tensorrt' if _has_plan(config, max_batch) else _choose_cpu_backend()
+    missing = _missing_for_tensorrt(config)
+    if config.plan and missing:
+        # Whoever names a plan believes that it runs, and a CPU takes many times as long.
+        raise BackendError(f'Backend auto is {_choose_cpu_backend()} here, because {missing}, and '
+                           f'would not use the plan {config.plan}. Set plan to empty, or backend '
+                           f'to tensorrt and provide what is missing.')
+    return 'tensorrt' if not missing and _has_plan(config, max_batch) else _choose_cpu_backend()
 
 
 def _choose_cpu_backend() -> str:
@@ -107,13 +114,22 @@ def _choose_cpu_backend() -> str:
                        'pip install "ped_perception[openvino]"')
 
 
-def _has_plan(config: BackendConfig, max_batch: int) -> bool:
-    # The cheap questions first: a laptop must not hash models to learn that it has no GPU.
+def _missing_for_tensorrt(config: BackendConfig) -> str:
+    """Say why TensorRT cannot run here; empty if it can."""
     names = [name for flavor in FLAVORS.values() for name in flavor.modules]
-    if (config.precision not in _GPU_PRECISIONS or find_gpu(config.device) is None
-            or importlib.util.find_spec('pycuda') is None
-            or not any(importlib.util.find_spec(name) for name in names)):
-        return False
+    if config.precision not in _GPU_PRECISIONS:
+        return f'TensorRT does not run models in {config.precision}'
+    if find_gpu(config.device) is None:
+        return f'there is no GPU {config.device}'
+    if importlib.util.find_spec('pycuda') is None:
+        return 'pycuda is not installed'
+    if not any(importlib.util.find_spec(name) for name in names):
+        return 'TensorRT is not installed'
+    return ''
+
+
+def _has_plan(config: BackendConfig, max_batch: int) -> bool:
+    # Asked last: a laptop must not hash models to learn that it has no GPU.
     if config.plan:
         return True
     try:
@@ -230,8 +246,9 @@ def open_graph(graph: Path, config: BackendConfig, max_batch: int) -> Backend:
         max_batch: most slots of one inference.
     """
     if not graph.is_file():
+        made = 'build' if graph.suffix == SUFFIX else 'import'
         raise BackendError(f'There is no model file {graph}. '
-                           f'Make it with: ped_engine import NAME --size WIDTHxHEIGHT')
+                           f'Make it with: ped_engine {made} NAME --size WIDTHxHEIGHT')
     if config.backend == 'auto':
         name = 'tensorrt' if graph.suffix == SUFFIX else _choose_cpu_backend()
     else:

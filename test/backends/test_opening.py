@@ -92,6 +92,29 @@ def test_auto_follows_the_precision_and_the_plan(auto):
     assert choose_backend(replace(config, plan='some.plan')) == 'tensorrt'
 
 
+@pytest.mark.parametrize(('installed', 'has_gpu', 'precision', 'reason'), [
+    ((*CPU, *CUDA), False, 'auto', 'there is no GPU 0'),
+    ((*CPU, 'tensorrt'), True, 'auto', 'pycuda is not installed'),
+    ((*CPU, 'pycuda'), True, 'auto', 'TensorRT is not installed'),
+    ((*CPU, *CUDA), True, 'bf16', 'TensorRT does not run models in bf16'),
+])
+def test_auto_leaves_no_plan_that_is_named_unused_silently(auto, installed, has_gpu, precision,
+                                                           reason):
+    config = replace(auto(installed, has_gpu), precision=precision, plan='nope.plan')
+    with pytest.raises(BackendError) as told:
+        open_backend(config, 1)
+    assert str(told.value) == (
+        f'Backend auto is openvino here, because {reason}, and would not use the plan nope.plan. '
+        f'Set plan to empty, or backend to tensorrt and provide what is missing.')
+    # Whoever names the CPU has decided.
+    assert choose_backend(replace(config, backend='openvino')) == 'openvino'
+
+
+def test_a_plan_that_is_not_there_is_told_how_to_build(tmp_path):
+    with pytest.raises(BackendError, match=r'no model file .*nope.plan. .*ped_engine build NAME'):
+        open_graph(tmp_path / 'nope.plan', BackendConfig(), 1)
+
+
 def test_auto_asks_no_tensorrt_where_there_is_no_gpu(auto, monkeypatch):
     config = auto((*CPU, *CUDA), has_gpu=False)
     monkeypatch.setattr(backends, 'find_plan', lambda request: pytest.fail('asked for a plan'))
