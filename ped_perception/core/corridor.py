@@ -30,11 +30,15 @@ import numpy as np
 from ped_perception.core.config import param
 from ped_perception.core.ground_motion import EgoMotion, travelled
 from ped_perception.core.ground_types import GroundTracks
-from ped_perception.core.types import BoolArray, Float64Array, read_only
+from ped_perception.core.types import BoolArray, Float64Array, Int64Array, read_only
 
 # Straighter than this is straight: a circle of 1000 km.
 _STRAIGHT_1_M = 1e-6
 _STANDING_M_S = 0.01
+# Steps looked at together, to find out who can be left out.
+_STRETCH = 16
+# More than the last digits of what is computed in two ways.
+_ROUNDING_M = 1e-6
 
 
 @dataclass(frozen=True)
@@ -139,35 +143,93 @@ def conflicts_of(xy_t2: Float64Array, velocity_t2: Float64Array, cov_t22: Float6
     """
     curvature_1_m = (ego.yaw_rate_rad_s / ego.speed_m_s
                      if abs(ego.speed_m_s) > _STANDING_M_S else 0.0)
-    steps = round(config.horizon_s / config.step_s)
-    times_s_n = np.arange(steps + 1, dtype=np.float64) * config.step_s
-    points_tn2 = xy_t2[:, None] + velocity_t2[:, None] * times_s_n[:, None]
     with np.errstate(invalid='ignore'):
-        hit_tn = _within(points_tn2, times_s_n, cov_t22, ego, config)
+        time_s_t = _soonest(xy_t2, velocity_t2, cov_t22, ego, config)
         along_t, offset_t, left_t2 = path_coordinates(xy_t2, curvature_1_m)
-        across_t, ahead_t = (spread_t1[:, 0] for spread_t1 in _spreads(
-            left_t2[:, None], cov_t22, config.sigmas))
+        left_x_t, left_y_t = left_t2.T
+        ahead_t, across_t = config.sigmas * np.sqrt(_variances(
+            left_y_t * left_y_t - left_x_t * left_x_t, -2 * left_x_t * left_y_t, cov_t22.T))
         # Whose uncertainty is no number may be anywhere.
-        unknown_t = ~np.isfinite(points_tn2[:, 0].sum(axis=1) + across_t + ahead_t)
-    time_s_t = np.where(hit_tn.any(axis=1), times_s_n[hit_tn.argmax(axis=1)], np.inf)
+        unknown_t = ~np.isfinite((xy_t2 + 0 * velocity_t2).sum(axis=1) + across_t + ahead_t)
     time_s_t[unknown_t] = np.nan
     gap_m_t = along_t - config.front_m
     inside_t = (np.abs(offset_t) <= config.half_width_m + across_t) & (gap_m_t >= -ahead_t)
     return Conflicts(time_s_t, gap_m_t, offset_t.copy(), inside_t)
 
 
-def _within(points_tn2: Float64Array, times_s_n: Float64Array, cov_t22: Float64Array,
-            ego: EgoMotion, config: CorridorConfig) -> BoolArray:
-    """Tell at which of the times each point is within the outline: bool[T, N]."""
-    angle_n = ego.yaw_rate_rad_s * times_s_n
-    cos_n, sin_n = np.cos(angle_n), np.sin(angle_n)
-    x_tn, y_tn = np.moveaxis(points_tn2 - travelled(ego, times_s_n), -1, 0)
-    ahead_tn, left_tn = cos_n * x_tn + sin_n * y_tn, cos_n * y_tn - sin_n * x_tn
-    wide_tn, long_tn = _spreads(np.stack([-sin_n, cos_n], axis=-1)[None], cov_t22, config.sigmas)
-    within_tn: BoolArray = ((np.abs(left_tn) <= config.half_width_m + wide_tn)
-                            & (ahead_tn <= config.front_m + long_tn)
-                            & (ahead_tn >= -config.rear_m - long_tn))
-    return within_tn
+def _soonest(xy_t2: Float64Array, velocity_t2: Float64Array, cov_t22: Float64Array,
+             ego: EgoMotion, config: CorridorConfig) -> Float64Array:
+    """Give the first of the times looked at when each is within the outline, infinite for none."""
+    steps = round(config.horizon_s / config.step_s)
+    first_k = np.arange(0, steps + 1, _STRETCH)
+    times_s_ks = np.minimum(first_k[:, None] + np.arange(_STRETCH), steps) * config.step_s
+    places_ks2 = travelled(ego, times_s_ks)
+    stretch_p, person_p = _may_meet(xy_t2, velocity_t2, cov_t22, times_s_ks, places_ks2,
+                                    config).nonzero()
+    times_s_ps = times_s_ks.take(stretch_p, axis=0)
+    x_ps, y_ps = (xy_t2[person_p, axis, None] + velocity_t2[person_p, axis, None] * times_s_ps
+                  - places_ks2[..., axis].take(stretch_p, axis=0) for axis in (0, 1))
+    hit_ps = _within(x_ps, y_ps, ego.yaw_rate_rad_s * times_s_ks, stretch_p, cov_t22[person_p],
+                     config)
+    hit = np.flatnonzero(hit_ps.any(axis=1))
+    time_s_t = np.full(len(xy_t2), np.inf)
+    np.minimum.at(time_s_t, person_p[hit], times_s_ps[hit, hit_ps[hit].argmax(axis=1)])
+    return time_s_t
+
+
+def _may_meet(xy_t2: Float64Array, velocity_t2: Float64Array, cov_t22: Float64Array,
+              times_s_ks: Float64Array, places_ks2: Float64Array, config: CorridorConfig,
+              ) -> BoolArray:
+    """
+    Leave out who is nowhere near the vehicle in a stretch of time: most of a crowd, mostly.
+
+    Within a stretch the places of the vehicle lie in an upright rectangle, and so do those of a
+    pedestrian. Where the two are further apart than the outline reaches, whichever way it is
+    turned, he is not within it; of all others nothing is said.
+
+    Returns:
+        bool[K, T], by stretch and pedestrian.
+    """
+    # No direction has a larger variance than this.
+    largest_t = np.maximum(cov_t22[:, 0, 0], cov_t22[:, 1, 1]) + np.abs(cov_t22[:, 0, 1])
+    spread_t = config.sigmas * np.sqrt(np.maximum(largest_t, 0)) + _ROUNDING_M
+    reach_t = np.hypot(max(config.front_m, config.rear_m) + spread_t,
+                       config.half_width_m + spread_t)
+    may_meet_kt = np.ones((len(times_s_ks), len(xy_t2)), np.bool_)
+    for axis in (0, 1):
+        before_kt = xy_t2[:, axis] + velocity_t2[:, axis] * times_s_ks[:, :1]
+        after_kt = xy_t2[:, axis] + velocity_t2[:, axis] * times_s_ks[:, -1:]
+        low_k1 = places_ks2[..., axis].min(axis=1, keepdims=True)
+        high_k1 = places_ks2[..., axis].max(axis=1, keepdims=True)
+        may_meet_kt &= np.minimum(before_kt, after_kt) - high_k1 <= reach_t
+        may_meet_kt &= low_k1 - np.maximum(before_kt, after_kt) <= reach_t
+    return may_meet_kt
+
+
+def _within(x_ps: Float64Array, y_ps: Float64Array, angle_ks: Float64Array,
+            stretch_p: Int64Array, cov_p22: Float64Array, config: CorridorConfig) -> BoolArray:
+    """
+    Tell which points are within the outline.
+
+    Args:
+        x_ps: float64[P, S], from base_link to the point, along x of base_link as it is now.
+        y_ps: float64[P, S], the same along y.
+        angle_ks: float64[K, S], by which base_link is turned then, to the left.
+        stretch_p: int64[P], which of the K belongs to each row of points.
+        cov_p22: float64[P, 2, 2] of the points.
+        config: the outline.
+    """
+    cos_ps, sin_ps, twice_cos_ps, twice_sin_ps = (
+        part_ks.take(stretch_p, axis=0) for part_ks in (
+            np.cos(angle_ks), np.sin(angle_ks), np.cos(2 * angle_ks), np.sin(2 * angle_ks)))
+    ahead_ps, left_ps = cos_ps * x_ps + sin_ps * y_ps, cos_ps * y_ps - sin_ps * x_ps
+    # Of covariances that are nearly flat, rounding may go below zero.
+    long_ps, wide_ps = (config.sigmas * np.sqrt(np.maximum(variance_ps, 0)) for variance_ps in
+                        _variances(twice_cos_ps, twice_sin_ps, cov_p22.T[..., None]))
+    within_ps: BoolArray = ((np.abs(left_ps) <= config.half_width_m + wide_ps)
+                            & (ahead_ps <= config.front_m + long_ps)
+                            & (ahead_ps >= -config.rear_m - long_ps))
+    return within_ps
 
 
 def path_coordinates(points_n2: Float64Array, curvature_1_m: float,
@@ -197,11 +259,9 @@ def path_coordinates(points_n2: Float64Array, curvature_1_m: float,
     return along_n, offset_n, left_n2
 
 
-def _spreads(normal_tn2: Float64Array, cov_t22: Float64Array, sigmas: float,
-             ) -> tuple[Float64Array, Float64Array]:
-    """Give standard deviations across and along the path [T, N], times sigmas."""
-    x_tn, y_tn = normal_tn2[..., 0], normal_tn2[..., 1]
-    xx_t1, xy_t1, yy_t1 = (cov_t22[:, i, j, None] for i, j in ((0, 0), (0, 1), (1, 1)))
-    across_tn = x_tn ** 2 * xx_t1 + 2 * x_tn * y_tn * xy_t1 + y_tn ** 2 * yy_t1
-    along_tn = y_tn ** 2 * xx_t1 - 2 * x_tn * y_tn * xy_t1 + x_tn ** 2 * yy_t1
-    return sigmas * np.sqrt(across_tn), sigmas * np.sqrt(along_tn)
+def _variances(twice_cos_n: Float64Array, twice_sin_n: Float64Array, cov_22n: Float64Array,
+               ) -> tuple[Float64Array, Float64Array]:
+    """Give variances along directions and across them, by cosine and sine of twice the angle."""
+    (xx_n, xy_n), (_, yy_n) = cov_22n
+    mean_n, off_n = (xx_n + yy_n) / 2, (xx_n - yy_n) / 2 * twice_cos_n + xy_n * twice_sin_n
+    return mean_n + off_n, mean_n - off_n

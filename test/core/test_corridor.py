@@ -17,10 +17,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
+from ped_perception.core import corridor
 from ped_perception.core.corridor import (
     conflicts_of,
     CorridorConfig,
@@ -122,6 +124,30 @@ def test_gap_and_offset_are_those_of_now() -> None:
 def test_whose_uncertainty_is_no_number_is_not_out_of_the_way(number: float) -> None:
     assert np.isnan(time_to((24, 0), (0, 0), 10, cov_22=np.diag([number, number])))
     assert np.isnan(time_to((24, 0), (np.nan, 0), 10))
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2 ** 32 - 1), speed=st.floats(-15, 15), left=st.floats(-2, 2),
+       yaw_rate=st.floats(-1.5, 1.5), horizon=st.floats(0.1, 10), size=st.floats(0.1, 10))
+def test_who_is_left_out_beforehand_would_never_have_been_met(
+        seed: int, speed: float, left: float, yaw_rate: float, horizon: float,
+        size: float) -> None:
+    rng = np.random.default_rng(seed)
+    people = 200
+    xy_t2 = rng.normal(0, 25, (people, 2))
+    velocity_t2 = rng.normal(0, 3, (people, 2))
+    half_t22 = rng.normal(0, rng.uniform(0, 2), (people, 2, 2))
+    cov_t22 = half_t22 @ half_t22.swapaxes(1, 2)
+    # What is not known, and what is no covariance.
+    xy_t2[0], velocity_t2[1], cov_t22[2], cov_t22[3] = np.nan, np.inf, np.nan, -1
+    cov_t22[4] = [[1.0, 2.0], [2.0, -1.0]]
+    config = CorridorConfig(half_width_m=size, front_m=2 * size, rear_m=size, horizon_s=horizon)
+    ego = EgoMotion(speed, yaw_rate, left)
+    swift = conflicts_of(xy_t2, velocity_t2, cov_t22, ego, config)
+    with mock.patch.object(corridor, '_may_meet', lambda xy_t2, velocity_t2, cov_t22, times_s_ks,
+                           *_: np.ones((len(times_s_ks), people), np.bool_)):
+        thorough = conflicts_of(xy_t2, velocity_t2, cov_t22, ego, config)
+    np.testing.assert_array_equal(swift.time_s_t, thorough.time_s_t)
 
 
 def test_nobody_is_in_nobodys_way() -> None:
