@@ -21,13 +21,11 @@ import math
 import time
 from typing import Any
 
-from ped_perception.core.errors import ConfigError
 from ped_perception.ros.config import CameraConfig
+from ped_perception.ros.params import topic_from_parameter
 from ped_perception.ros.qos import image_subscription_qos, matching_qos
 from ped_perception.ros.silence import SilenceFacts
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
-from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.qos import qos_policy_name_from_kind, QoSProfile
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -146,11 +144,7 @@ class CameraInput:
         return ('raw', 'compressed') if self._choice == 'auto' else (self._choice,)
 
     def _resolved(self, topic: str, parameter: str) -> str:
-        try:
-            return self._node.resolve_topic_name(topic)
-        except (RCLError, NameValidationException) as error:
-            raise ConfigError(f'Parameter {self._camera}.{parameter} gives the topic {topic!r}, '
-                              f'which is no name of a topic: {error}') from error
+        return topic_from_parameter(self._node, f'{self._camera}.{parameter}', topic)
 
     def _published(self, look_elsewhere: bool) -> str:
         """Name the transport to take: the one taken already while it is published."""

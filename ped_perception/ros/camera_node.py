@@ -42,7 +42,7 @@ from ped_perception.ros.params import (
     warn_of_foreign_files,
 )
 from ped_perception.ros.replay_clock import ReplayClock
-from ped_perception.ros.signals import set_on_signals
+from ped_perception.ros.signals import end_by_force, set_on_signals
 from ped_perception.sources import open_source, Source, SourceFrame
 from ped_perception.sources.calibration import calibration_from_yaml
 import rclpy
@@ -285,8 +285,9 @@ def main(args: list[str] | None = None) -> int:
     """
     arguments = sys.argv if args is None else args
     answer_help('ped_camera', {spec.name: spec for spec in specs_of(CameraPlayerConfig)}, args)
-    stop = threading.Event()
+    stop, gone = threading.Event(), threading.Event()
     set_on_signals(stop)
+    end_by_force(stop, gone, 'what it plays cannot be read')
     keep_large_blocks()
     cv2.setNumThreads(1)
     try:
@@ -305,6 +306,7 @@ def main(args: list[str] | None = None) -> int:
     finally:
         node.destroy_node()
         rclpy.shutdown()
+        gone.set()
     return 0
 
 

@@ -29,6 +29,8 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -134,6 +136,25 @@ def changed(config: ConfigT, changes: list[Parameter], prefix: str = '') -> Conf
 def refusal(error: ConfigError) -> SetParametersResult:
     """Give the answer to a change that is refused, with its reason."""
     return SetParametersResult(successful=False, reason=str(error))
+
+
+def topic_from_parameter(node: Node, parameter: str, topic: str) -> str:
+    """
+    Give the full name of a topic that a parameter names.
+
+    Args:
+        node: whose namespace and remappings hold.
+        parameter: its full name.
+        topic: as it is given.
+
+    Raises:
+        ConfigError: no topic can have that name.
+    """
+    try:
+        return node.resolve_topic_name(topic)
+    except (RCLError, NameValidationException) as error:
+        raise ConfigError(f'Parameter {parameter} gives the topic {topic!r}, which is no name of '
+                          f'a topic: {error}') from error
 
 
 def _has_something(file: str, node: Node) -> bool:

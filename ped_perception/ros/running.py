@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import contextlib
-import os
 import sys
 import threading
 import traceback
@@ -26,7 +25,7 @@ import traceback
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.ros.memory import keep_large_blocks
 from ped_perception.ros.params import warn_of_foreign_files
-from ped_perception.ros.signals import set_on_signals
+from ped_perception.ros.signals import end_by_force, set_on_signals
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
@@ -39,9 +38,6 @@ _POLL_S = 0.1
 
 # A callback that fails with every message is logged once in this time.
 _LOG_S = 5.0
-
-# Time to finish an inference and to give up on one that hangs; ros2 launch kills after ten.
-_END_S = 8.0
 
 
 class ManagedNode(LifecycleNode):
@@ -71,7 +67,7 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
     arguments = sys.argv if args is None else list(args)
     ended, gone = threading.Event(), threading.Event()
     set_on_signals(ended)
-    threading.Thread(target=_end_by_force, args=(ended, gone), daemon=True).start()
+    end_by_force(ended, gone, 'the network is still being loaded or built, or a driver hangs')
     keep_large_blocks()
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -94,15 +90,6 @@ def run_node(make_node: Callable[[], ManagedNode], args: Sequence[str] | None) -
         node.destroy_node()
         rclpy.utilities.try_shutdown()
         gone.set()
-
-
-def _end_by_force(ended: threading.Event, gone: threading.Event) -> None:
-    """End the process when it was told to end and does not: a driver hangs, or a build goes on."""
-    ended.wait()
-    if not gone.wait(_END_S):
-        print(f'Error: ended by force, because nothing answered for {_END_S:g} s: the network is '
-              f'still being loaded or built, or a driver hangs.', file=sys.stderr, flush=True)
-        os._exit(1)
 
 
 def new_executor() -> Executor:

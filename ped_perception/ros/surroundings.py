@@ -26,6 +26,7 @@ from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.transforms import pose_from_quaternion, TransformBuffer
 from ped_perception.ros.config import NodeConfig
 from ped_perception.ros.convert import stamp_ns_from_time
+from ped_perception.ros.params import topic_from_parameter
 from ped_perception.ros.qos import camera_publisher_qos, transforms_qos
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
@@ -60,16 +61,23 @@ class Surroundings:
             else 'odometry_topic is not set')
 
     def listen(self, *, to_transforms: bool) -> None:
-        """Subscribe to odometry, if it is configured, and to transforms, if they are needed."""
-        create = self._node.create_subscription
+        """
+        Subscribe to odometry, if it is configured, and to transforms, if they are needed.
+
+        Raises:
+            ConfigError: odometry_topic is no name of a topic; then nothing is subscribed to.
+        """
+        create, odometry = self._node.create_subscription, self._config.odometry_topic
+        if odometry:
+            topic_from_parameter(self._node, 'odometry_topic', odometry)
         if to_transforms:
             self._subscriptions += [
                 create(TFMessage, topic, functools.partial(self._on_transforms, is_static),
                        transforms_qos(is_static=is_static))
                 for topic, is_static in (('/tf', False), ('/tf_static', True))]
-        if self._config.odometry_topic:
+        if odometry:
             self._subscriptions.append(create(
-                Odometry, self._config.odometry_topic, self._on_odometry, camera_publisher_qos()))
+                Odometry, odometry, self._on_odometry, camera_publisher_qos()))
 
     def close(self) -> None:
         """Stop listening; what is known stays."""

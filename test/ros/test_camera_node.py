@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 import signal
+import socket
 import sys
 import time
 from typing import Any
@@ -229,6 +230,18 @@ def test_loop_jumps_back_and_two_signals_end_it_cleanly(tmp_path, camera, ros_do
     assert process.returncode == 0
     assert 'Traceback' not in camera.output
     assert stamps[:7] == [10**9 + round(index % 3 * 5e7) for index in range(7)]
+
+
+def test_a_source_that_never_answers_does_not_keep_the_process(camera):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        process = camera.start(source=f'http://127.0.0.1:{server.getsockname()[1]}/street.mjpg')
+        server.settimeout(60.0)
+        with server.accept()[0]:
+            # The main thread is inside of OpenCV, where no handler of Python runs.
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 1
+    assert 'ended by force' in camera.output
+    assert 'what it plays cannot be read' in camera.output
 
 
 @pytest.mark.parametrize(('parameters', 'message'), [

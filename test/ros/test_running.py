@@ -95,16 +95,15 @@ def test_a_request_of_nonsense_does_not_end_it(ros_domain, processes, tmp_path, 
     assert processes.interrupt(process) == 0
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_network_that_is_never_loaded_does_not_keep_the_process(
-        ros_domain, processes, tmp_path, number):
+        ros_domain, processes, tmp_path):
     flag = tmp_path / 'flag'
     flag.write_text('loading hangs')
     process = processes.start([*NODE, flag, *QUICK], name='detector')
     with ros_peer(ros_domain) as peer:
         until_told(peer, 'loading the network')
-    process.send_signal(number)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 1
     assert 'ended by force' in processes.output('detector')
     assert 'Traceback' not in processes.output('detector')

@@ -46,3 +46,28 @@ sys.exit(0 if event.wait(60) else 'never set')
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_may_interrupt_the_setting_of_what_it_sets(number):
     subprocess.run([sys.executable, '-c', INTERRUPTED, str(int(number))], check=True, timeout=60)
+
+
+# As a driver that never answers: no handler of Python runs meanwhile.
+HANGING = """
+import ctypes, os, signal, sys, threading, time
+from ped_perception.ros.signals import set_on_signals
+
+event = threading.Event()
+set_on_signals(event)
+
+def interrupt():
+    time.sleep(0.5)  # until the main thread hangs
+    os.kill(os.getpid(), int(sys.argv[1]))
+    os._exit(0 if event.wait(60) else 1)
+
+threading.Thread(target=interrupt).start()
+mutex = ctypes.create_string_buffer(64)
+while True:
+    ctypes.CDLL(None).pthread_mutex_lock(mutex)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_comes_also_while_the_main_thread_is_inside_a_library(number):
+    subprocess.run([sys.executable, '-c', HANGING, str(int(number))], check=True, timeout=100)

@@ -19,11 +19,13 @@ from __future__ import annotations
 import types
 
 from nav_msgs.msg import Odometry
+from ped_perception.core.errors import ConfigError
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.ros.config import NodeConfig
 from ped_perception.ros.convert import time_from_stamp_ns
 from ped_perception.ros.surroundings import Surroundings
 import pytest
+from ros_peer import ros_peer
 
 SECOND = 1_000_000_000
 
@@ -63,6 +65,16 @@ def test_where_the_motion_is_not_known_the_reason_is(topic, odometry, fragments,
     assert surroundings.ego(10 * SECOND) is None, why
     for fragment in fragments:
         assert fragment in surroundings.odometry_problem, why
+
+
+def test_a_topic_that_cannot_be_is_told_with_its_parameter(ros_domain):
+    with ros_peer(ros_domain) as peer:
+        surroundings = Surroundings(peer.node, NodeConfig(odometry_topic='my odom!'))
+        before = len(list(peer.node.subscriptions))
+        with pytest.raises(ConfigError, match=r"^Parameter odometry_topic gives the topic 'my "
+                           r"odom!', which is no name of a topic: "):
+            surroundings.listen(to_transforms=True)
+        assert len(list(peer.node.subscriptions)) == before, 'for another try'
 
 
 def test_a_late_picture_gets_the_motion_of_its_own_time():
