@@ -189,7 +189,7 @@ class Processes:
         """Return what the processes of that name have written so far."""
         return self.log_path(name).read_text(errors='replace')
 
-    def interrupt(self, process: subprocess.Popen[bytes], timeout_s: float = 15.0) -> int:
+    def interrupt(self, process: subprocess.Popen[bytes], timeout_s: float = 60.0) -> int:
         """Interrupt a process as Ctrl-C does, wait for its end and return its exit code."""
         process.send_signal(signal.SIGINT)
         return process.wait(timeout_s)
