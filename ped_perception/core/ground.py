@@ -135,17 +135,16 @@ def ground_positions(tracks: Tracks, model: CameraModel, base_from_camera_44: Fl
     with np.errstate(all='ignore'):
         ranges = Ranges.of(boxes_t4, cut, model, base_from_camera_44[:3, :3],
                            config.ground_z_m - centre_3[2], config)
-        variances = error_sources(tracks, boxes_t4, cut, config)
-        return _placed(tracks, boxes_t4, cut, ranges, variances, centre_3, config)
+        variance_2kt = error_sources(tracks, boxes_t4, cut, config)
+        return _placed(tracks, boxes_t4, cut, ranges, variance_2kt, centre_3, config)
 
 
 def _placed(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, ranges: Ranges,
-            variances: tuple[Float64Array, Float64Array],
-            centre_3: Float64Array, config: GroundConfig) -> GroundPositions:
+            variance_2kt: Float64Array, centre_3: Float64Array, config: GroundConfig,
+            ) -> GroundPositions:
     """Choose between the ranges, and turn range and bearing into positions."""
-    noise_kt, lasting_kt = variances
     ahead_m = config.foot_ahead_m
-    reason_t, share_t, gap_t = _chosen(boxes_t4, cut, ranges, noise_kt + lasting_kt, config)
+    reason_t, share_t, gap_t = _chosen(boxes_t4, cut, ranges, variance_2kt[1], config)
     rest_t = 1 - share_t
     edge_t = 1 / (share_t * ranges.foot_t + rest_t * ranges.height_t)
     range_t = edge_t + ahead_m
@@ -158,8 +157,8 @@ def _placed(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, ranges: Ranges,
     placed_t = reason_t < _UNPLACED
     reason_t[placed_t & ~(range_t <= config.max_range_m)] = GroundReason.TOO_FAR
     square_t = edge_t * edge_t
-    by_range_kt = share_t * ranges.foot_kt
-    by_range_kt += rest_t * ranges.height_kt
+    by_range_kt = share_t * ranges.slopes_2kt[0]
+    by_range_kt += rest_t * ranges.slopes_2kt[1]
     by_range_kt *= -square_t
     by_range_kt[AHEAD] += 1
     unsure_t = (square_t * gap_t) ** 2 + _UNIFORM * stretch_t * stretch_t
@@ -167,7 +166,7 @@ def _placed(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, ranges: Ranges,
     xy_t2 = np.empty((len(tracks), 2))
     xy_t2[:, 0], xy_t2[:, 1] = centre_3[0] + range_t * cos_t, centre_3[1] + range_t * sin_t
     noise_t22, cov_t22 = _covariances(
-        by_range_kt, ranges.bearing_kt * range_t, variances, unsure_t, cos_t, sin_t)
+        by_range_kt, ranges.bearing_kt * range_t, variance_2kt, unsure_t, cos_t, sin_t)
     # What is not seen of somebody is as tall as people are.
     heights_t = np.where(cut.top_t | cut.bottom_t | hidden_t, config.person_height_m,
                          edge_t * (ranges.q_head_t - ranges.q_foot_t) + ahead_m * ranges.q_head_t)
@@ -213,10 +212,9 @@ _REASONS, _SHARES = _rules()
 def _chosen(boxes_t4: Float64Array, cut: Cuts, ranges: Ranges, variance_kt: Float64Array,
             config: GroundConfig) -> tuple[Uint8Array, Float64Array, Float64Array]:
     """Give the reason, the share of the foot point, and half the gap when the two disagree."""
-    weighed_kt = ranges.foot_kt * variance_kt
-    foot_t = np.add.reduce(weighed_kt * ranges.foot_kt)
-    both_t = np.add.reduce(weighed_kt * ranges.height_kt)
-    height_t = np.add.reduce(ranges.height_kt * ranges.height_kt * variance_kt)
+    weighed_2kt = ranges.slopes_2kt * variance_kt
+    foot_t, height_t = np.add.reduce(weighed_2kt * ranges.slopes_2kt, axis=1)
+    both_t = np.add.reduce(weighed_2kt[0] * ranges.slopes_2kt[1])
     apart_t = np.maximum(foot_t + height_t - 2 * both_t, 1e-18)
     gap_t = ranges.foot_t - ranges.height_t
     facts_8t = np.empty((8, len(boxes_t4)), np.bool_)
@@ -280,16 +278,15 @@ def _covers(boxes_t4: Float64Array) -> tuple[Int64Array, Int64Array]:
 
 
 def _covariances(ahead_kt: Float64Array, aside_kt: Float64Array,
-                 variances: tuple[Float64Array, Float64Array], unsure_t: Float64Array,
-                 cos_t: Float64Array, sin_t: Float64Array,
-                 ) -> tuple[Float64Array, Float64Array]:
+                 variance_2kt: Float64Array, unsure_t: Float64Array, cos_t: Float64Array,
+                 sin_t: Float64Array) -> tuple[Float64Array, Float64Array]:
     """
     Turn variances of the sources into covariances in base_link.
 
     Args:
         ahead_kt: float64[10, T], what each source moves along the ray, in metres.
         aside_kt: float64[10, T], the same across it to the left.
-        variances: float64[10, T] each, of what is new in each picture and of what lasts.
+        variance_2kt: of what is new in each picture, and of everything.
         unsure_t: variance along the ray that is in no source.
         cos_t: along x of base_link, of the unit vectors along the rays.
         sin_t: along y.
@@ -297,14 +294,10 @@ def _covariances(ahead_kt: Float64Array, aside_kt: Float64Array,
     Returns:
         float64[T, 2, 2] of what is new, and of everything.
     """
-    along_2t, mixed_2t, across_2t = np.empty((3, 2, len(cos_t)))
-    for number, variance_kt in enumerate(variances):
-        weighed_kt = ahead_kt * variance_kt
-        np.add.reduce(weighed_kt * ahead_kt, out=along_2t[number])
-        np.add.reduce(weighed_kt * aside_kt, out=mixed_2t[number])
-        np.add.reduce(aside_kt * aside_kt * variance_kt, out=across_2t[number])
-    for part_2t in (along_2t, mixed_2t, across_2t):
-        part_2t[1] += part_2t[0]
+    weighed_2kt = variance_2kt * ahead_kt
+    along_2t = np.add.reduce(weighed_2kt * ahead_kt, axis=1)
+    mixed_2t = np.add.reduce(weighed_2kt * aside_kt, axis=1)
+    across_2t = np.add.reduce(variance_2kt * (aside_kt * aside_kt), axis=1)
     along_2t[1] += unsure_t
     # Turned by the bearing: a symmetric matrix turns by twice the angle about its mean.
     mean_2t, half_2t = (along_2t + across_2t) / 2, (along_2t - across_2t) / 2

@@ -33,9 +33,11 @@ from ped_perception.core.types import Float64Array, Tracks
 
 # The middle of a box that the border cuts is known this many times worse than of a whole one.
 _CUT_MIDDLE = 6
-# Rows of the tables; the first six move the ray itself.
+# Rows of the tables.
 CX, CY, FOCAL, ROLL, PITCH, YAW, HEIGHT_PX, PLANE, PERSON, AHEAD = range(10)
-_SOURCES, _MOVES = 10, 6
+_SOURCES = 10
+# The lower and the upper edge of a box, by its height.
+_HALF_APART_21 = np.array([[0.5], [-0.5]])
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ class Ranges:
     bearing_t: Float64Array
     q_foot_t: Float64Array
     q_head_t: Float64Array
-    foot_kt: Float64Array
-    height_kt: Float64Array
+    # By foot point and by height.
+    slopes_2kt: Float64Array
     bearing_kt: Float64Array
 
     @staticmethod
@@ -117,63 +119,61 @@ class Ranges:
         bundle_33n = model.ray_bundle(pixels_n2, turn_33)
         # A longer focal length moves every pixel towards the principal point.
         off_n2 = np.subtract(model.principal_xy, pixels_n2)
-        q_n, q_kn, bearing_t, bearing_kt = _upright(*_directions(
-            bundle_33n[:, 0], bundle_33n[:, 1], bundle_33n[:, 2], off_n2.T, count))
-        q_foot_t, q_head_t = q_n[:count], q_n[count:]
-        q_foot_kt, q_head_kt = q_kn[:, :count], q_kn[:, count:]
-        foot_t, foot_kt = q_foot_t / plane_z_m, q_foot_kt / plane_z_m
+        q_2t, q_k2t, bearing_t, bearing_kt = _upright(*_directions(bundle_33n, off_n2.T))
+        q_foot_t, q_head_t = q_2t
+        slopes_2kt = np.empty((2, _SOURCES, count))
+        foot_kt, height_kt = slopes_2kt
+        foot_t = q_foot_t / plane_z_m
+        np.divide(q_k2t[:, 0], plane_z_m, out=foot_kt)
         foot_kt[PLANE] = -foot_t / plane_z_m
         person_t = config.person_height_m - ahead_m * q_head_t
         height_t = (q_head_t - q_foot_t) / person_t
-        height_kt = q_head_kt * (1 + ahead_m * height_t)
-        height_kt -= q_foot_kt
+        np.multiply(q_k2t[:, 1], 1 + ahead_m * height_t, out=height_kt)
+        height_kt -= q_k2t[:, 0]
         height_kt /= person_t
         height_kt[PERSON] = -height_t / person_t
         height_kt[AHEAD] = height_t * q_head_t / person_t
-        return Ranges(foot_t, height_t, bearing_t, q_foot_t, q_head_t, foot_kt, height_kt,
-                      bearing_kt)
+        return Ranges(foot_t, height_t, bearing_t, q_foot_t, q_head_t, slopes_2kt, bearing_kt)
 
 
-def _directions(ray_3n: Float64Array, by_u_3n: Float64Array, by_v_3n: Float64Array,
-                off_2n: Float64Array, count: int,
+def _directions(bundle_33n: Float64Array, off_2n: Float64Array,
                 ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
     """
     Give how far rays in base_link rise, where they point to, and how sources move both.
 
+    Args:
+        bundle_33n: of the T lower edges, then of the upper ones; see CameraModel.ray_bundle.
+        off_2n: from the pixels to the principal point.
+
     Returns:
-        tangents of elevation [N] and their derivatives [10, N]; unit vectors along the ground
-        [2, N] and the derivatives [10, N] of their bearings. The first ``count`` rays are of
-        lower edges, the others of upper ones.
+        tangents of elevation [2, T] and their derivatives [10, 2, T]; unit vectors along the
+        ground [2, 2, T], x and y first, and the derivatives [10, 2, T] of their bearings.
     """
-    x_n, y_n, z_n = ray_3n
-    flat_n = np.maximum(np.sqrt(x_n * x_n + y_n * y_n), 1e-9)
-    q_n = z_n / flat_n
-    move_3mn = np.empty((3, _MOVES, len(x_n)))
-    move_3mn[:, CX], move_3mn[:, CY] = by_u_3n, by_v_3n
-    move_3mn[:, FOCAL] = by_u_3n * off_2n[0] + by_v_3n * off_2n[1]
+    ray_3n, by_pixel_32n = bundle_33n[:, 0], bundle_33n[:, 1:]
+    flat_n = np.maximum(np.sqrt(ray_3n[0] * ray_3n[0] + ray_3n[1] * ray_3n[1]), 1e-9)
+    cos_n, sin_n, q_n = direction_3n = ray_3n / flat_n
+    slopes_2kn = np.zeros((2, _SOURCES, len(q_n)))
+    q_kn, bearing_kn = slopes_2kn
+    by_pixel_32n = by_pixel_32n / flat_n
+    q_kn[:2] = by_pixel_32n[2] - (cos_n * by_pixel_32n[0] + sin_n * by_pixel_32n[1]) * q_n
+    bearing_kn[:2] = cos_n * by_pixel_32n[1] - sin_n * by_pixel_32n[0]
+    slopes_2kn[:, FOCAL] = slopes_2kn[:, CX] * off_2n[0] + slopes_2kn[:, CY] * off_2n[1]
     # A small turn about an axis of base_link moves a ray by axis x ray.
-    turns: dict[int, tuple[Float64Array | float, Float64Array | float, Float64Array | float]] = {
-        ROLL: (0.0, -z_n, y_n), PITCH: (z_n, 0.0, -x_n), YAW: (-y_n, x_n, 0.0)}
-    for row, (dx_n, dy_n, dz_n) in turns.items():
-        move_3mn[0, row], move_3mn[1, row], move_3mn[2, row] = dx_n, dy_n, dz_n
-    dx_mn, dy_mn, dz_mn = move_3mn
-    q_kn, bearing_kn = np.zeros((2, _SOURCES, len(x_n)))
-    along_2n = ray_3n[:2] / flat_n
-    np.divide(dz_mn - (along_2n[0] * dx_mn + along_2n[1] * dy_mn) * q_n, flat_n,
-              out=q_kn[:_MOVES])
-    np.divide(along_2n[0] * dy_mn - along_2n[1] * dx_mn, flat_n, out=bearing_kn[:_MOVES])
+    steep_n = 1 + q_n * q_n
+    q_kn[ROLL], q_kn[PITCH] = sin_n * steep_n, -cos_n * steep_n
+    bearing_kn[ROLL], bearing_kn[PITCH], bearing_kn[YAW] = -cos_n * q_n, -sin_n * q_n, 1
+    slopes_2k2t = slopes_2kn.reshape(2, _SOURCES, 2, -1)
     # Both edges move with the centre, apart with the height of the box.
-    for slope_kn in (q_kn, bearing_kn):
-        slope_kn[HEIGHT_PX, :count] = slope_kn[CY, :count] / 2
-        slope_kn[HEIGHT_PX, count:] = slope_kn[CY, count:] / -2
-    return q_n, q_kn, along_2n, bearing_kn
+    np.multiply(slopes_2k2t[:, CY], _HALF_APART_21, out=slopes_2k2t[:, HEIGHT_PX])
+    return (q_n.reshape(2, -1), slopes_2k2t[0], direction_3n[:2].reshape(2, 2, -1),
+            slopes_2k2t[1])
 
 
-def _upright(q_n: Float64Array, q_kn: Float64Array, along_2n: Float64Array,
-             bearing_kn: Float64Array,
+def _upright(q_2t: Float64Array, q_k2t: Float64Array, along_22t: Float64Array,
+             bearing_k2t: Float64Array,
              ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
     """
-    Put the feet below the head; for what :func:`_directions` gives of feet, then heads.
+    Put the feet below the head; for what :func:`_directions` gives.
 
     A camera that is pitched or rolled draws upright people at a slant, the more so at the sides
     of a wide picture. The middles of a box's lower and upper edge then lie on either side of the
@@ -183,46 +183,43 @@ def _upright(q_n: Float64Array, q_kn: Float64Array, along_2n: Float64Array,
         as :func:`_directions`, with one bearing [T] and its derivatives [10, T] instead of the
         directions.
     """
-    count = len(q_n) // 2
-    (foot_x_t, head_x_t), (foot_y_t, head_y_t) = along_2n.reshape(2, 2, count)
-    half_t = (foot_x_t * head_y_t - foot_y_t * head_x_t) / 2
-    half_kt = (bearing_kn[:, count:] - bearing_kn[:, :count]) / 2
-    # Along the edge, in pixels: short enough to go straight.
-    by_u_n = q_kn[CX] / bearing_kn[CX]
-    q_n = q_n + by_u_n * np.concatenate([half_t, -half_t])
-    q_kn = q_kn + by_u_n * np.concatenate([half_kt, -half_kt], axis=1)
+    (foot_x_t, head_x_t), (foot_y_t, head_y_t) = along_22t
+    # Along the edges to the middle of the two bearings: short enough to go straight.
+    by_bearing_2t = q_k2t[CX] / bearing_k2t[CX] * _HALF_APART_21
+    q_2t = q_2t + by_bearing_2t * (foot_x_t * head_y_t - foot_y_t * head_x_t)
+    q_k2t = q_k2t + by_bearing_2t * (bearing_k2t[:, 1:] - bearing_k2t[:, :1])
     bearing_t = np.arctan2(foot_y_t + head_y_t, foot_x_t + head_x_t)
-    return q_n, q_kn, bearing_t, (bearing_kn[:, :count] + bearing_kn[:, count:]) / 2
+    return q_2t, q_k2t, bearing_t, (bearing_k2t[:, 0] + bearing_k2t[:, 1]) / 2
 
 
-def error_sources(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, config: GroundConfig
-                  ) -> tuple[Float64Array, Float64Array]:
-    """Give variances [10, T] of the sources: new in each picture, and lasting."""
-    noise_kt, lasting_kt = np.empty((2, _SOURCES, len(tracks)))
-    constant_k2 = _constant_sources(config)
-    noise_kt[:], lasting_kt[:] = constant_k2[:, :1], constant_k2[:, 1:]
-    sigma_4t = tracks.sigmas_t4.T
-    for row, column in ((CX, 0), (CY, 1), (HEIGHT_PX, 3)):
-        # In double precision: a square of pixels has more digits than a float.
-        np.multiply(sigma_4t[column], sigma_4t[column], out=noise_kt[row], dtype=np.float64)
+def error_sources(tracks: Tracks, boxes_t4: Float64Array, cut: Cuts, config: GroundConfig,
+                  ) -> Float64Array:
+    """Give variances [2, 10, T] of the sources: of what is new in each picture, and of all."""
+    variance_2kt = np.empty((2, _SOURCES, len(tracks)))
+    variance_2kt[:] = _constant_sources(config)
+    new_kt, all_kt = variance_2kt
+    # In double precision: a square of pixels has more digits than a float.
+    square_4t = np.square(tracks.sigmas_t4.T, dtype=np.float64)
+    new_kt[CX], new_kt[CY], new_kt[HEIGHT_PX] = square_4t[0], square_4t[1], square_4t[3]
     edge_t = (config.edge_sigma * (boxes_t4[:, 3] - boxes_t4[:, 1])) ** 2
     # Two edges that err on their own, as their mean and their distance.
-    np.multiply(edge_t, 0.5, out=lasting_kt[CY])
-    np.multiply(edge_t, 2.0, out=lasting_kt[HEIGHT_PX])
-    edge_t[cut.left_t | cut.right_t] *= _CUT_MIDDLE ** 2
-    lasting_kt[CX] = edge_t
-    return noise_kt, lasting_kt
+    np.add(new_kt[CY], edge_t * 0.5, out=all_kt[CY])
+    np.add(new_kt[HEIGHT_PX], edge_t * 2.0, out=all_kt[HEIGHT_PX])
+    np.multiply(edge_t, _CUT_MIDDLE ** 2, out=edge_t, where=cut.left_t | cut.right_t)
+    np.add(new_kt[CX], edge_t, out=all_kt[CX])
+    return variance_2kt
 
 
 @functools.lru_cache(maxsize=8)
 def _constant_sources(config: GroundConfig) -> Float64Array:
-    """Give the variances [10, 2], new and lasting, of sources that are the same for everybody."""
-    constant_k2: Float64Array = np.zeros((_SOURCES, 2))
-    constant_k2[[ROLL, PITCH], 0] = np.radians(config.nodding_sigma_deg) ** 2
-    constant_k2[[ROLL, PITCH, YAW], 1] = np.radians(config.mounting_sigma_deg) ** 2
-    constant_k2[PLANE, 1] = config.ground_sigma_m ** 2 + config.camera_height_sigma_m ** 2
-    constant_k2[PERSON, 1] = config.person_height_sigma_m ** 2
+    """Give the variances [2, 10, 1], new and all, of sources that are the same for everybody."""
+    constant_2k1: Float64Array = np.zeros((2, _SOURCES, 1))
+    new_k1, lasting_k1 = constant_2k1
+    new_k1[[ROLL, PITCH]] = np.radians(config.nodding_sigma_deg) ** 2
+    lasting_k1[[ROLL, PITCH, YAW]] = np.radians(config.mounting_sigma_deg) ** 2
+    lasting_k1[PLANE] = config.ground_sigma_m ** 2 + config.camera_height_sigma_m ** 2
+    lasting_k1[PERSON] = config.person_height_sigma_m ** 2
     # A stride changes within a second.
-    constant_k2[AHEAD, 0] = config.foot_ahead_sigma_m ** 2
-    constant_k2[FOCAL, 1] = config.focal_sigma ** 2
-    return constant_k2
+    new_k1[AHEAD] = config.foot_ahead_sigma_m ** 2
+    lasting_k1[FOCAL] = config.focal_sigma ** 2
+    return constant_2k1.cumsum(axis=0)

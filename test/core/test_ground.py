@@ -374,9 +374,13 @@ def test_nothing_above_the_horizon_and_nothing_without_an_ellipse(
     valid_t = positions.valid_t
     assert (np.isfinite(positions.xy_t2).all(axis=1) == valid_t).all()
     assert (np.isfinite(positions.heights_t) == valid_t).all()
-    foot_n2 = np.column_stack([tracks.boxes_t4[:, [0, 2]].mean(axis=1), tracks.boxes_t4[:, 3]])
+    # On a slant the feet are beside the middle of the lower edge, by less than the box is high.
+    middle_t, high_t = boxes_t4[:, [0, 2]].mean(axis=1), boxes_t4[:, 3] - boxes_t4[:, 1]
     uncut_t = (tracks.boxes_t4[:, 0] > 2) & (tracks.boxes_t4[:, 2] < 1278)
-    up_t = (model.rays_from_pixels(foot_n2.astype(float)) @ mounting[:3, :3].T)[:, 2] > 1e-6
+    up_t = np.ones(len(boxes_t4), np.bool_)
+    for x_t in (middle_t - high_t, middle_t + high_t):
+        rays_t3 = model.rays_from_pixels(np.column_stack([x_t, boxes_t4[:, 3]]))
+        up_t &= (rays_t3 @ mounting[:3, :3].T)[:, 2] > 1e-6
     assert not valid_t[up_t & uncut_t].any()
     for cov_22, noise_22 in zip(
             positions.cov_t22[valid_t], positions.noise_t22[valid_t], strict=True):
