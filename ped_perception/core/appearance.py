@@ -46,7 +46,7 @@ _LEVELS, _STRETCH = 5, 2.0
 _DEPTH_BITS = 5
 
 
-def _colour_table() -> Uint8Array:
+def _colour_table() -> Int64Array:
     """Give, of each BGR of five bits a channel as OpenCV packs them, the number of its colour."""
     values = (np.arange(1 << _DEPTH_BITS) + 0.5) * (256 >> _DEPTH_BITS)
     red, green, blue = np.meshgrid(values, values, values, indexing='ij')
@@ -55,7 +55,7 @@ def _colour_table() -> Uint8Array:
     levels = np.rint(np.clip(axes / 255, 0, 1) * (_LEVELS - 1)).astype(np.intp)
     bins = np.ravel_multi_index(tuple(levels), (_LEVELS,) * 3)
     # Many combinations are no colour at all.
-    table: Uint8Array = np.unique(bins, return_inverse=True)[1].reshape(-1).astype(np.uint8)
+    table: Int64Array = np.unique(bins, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return table
 
 
@@ -136,8 +136,8 @@ def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Looks:
     packed_mn = cv2.cvtColor(colour_mn3, cv2.COLOR_BGR2BGR555).view(np.uint16)
     bin_hmn = _BIN_OF_COLOUR.take(packed_mn).reshape(_HALVES, _POINTS, count)
     # Number the histograms through, person by person, so that one count fills them all.
-    first_h1n = np.arange(0, count * LOOK_SIZE, _COLOURS).reshape(count, _HALVES).T[:, None]
-    counts = np.bincount((bin_hmn + first_h1n).ravel(), minlength=count * LOOK_SIZE)
+    bin_hmn += np.arange(0, count * LOOK_SIZE, _COLOURS).reshape(count, _HALVES).T[:, None]
+    counts = np.bincount(bin_hmn.ravel(), minlength=count * LOOK_SIZE)
     there_e = (counts > 0).nonzero()[0]
     amount_e = _ROOTS.take(counts.take(there_e))
     looks_nd = np.zeros((count, LOOK_SIZE), np.float32)
@@ -145,25 +145,20 @@ def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Looks:
     return Looks(looks_nd, there_e, amount_e)
 
 
-def look_distances(looks_tkd: Float32Array, counts_t: Int64Array, looks: Looks,
-                   rows_p: Int64Array, columns_p: Int64Array) -> tuple[Float64Array, BoolArray]:
+def look_distances(like_kp: Float32Array, known_p: BoolArray) -> Float64Array:
     """
-    Compare the looks of some pairs: how far what is seen is from the nearest that is remembered.
+    Tell how far what is seen is from the nearest that is remembered.
 
     Args:
-        looks_tkd: see :func:`likenesses`.
-        counts_t: see :func:`likenesses`.
-        looks: of the detections.
-        rows_p: int64[P], of the pairs to compare.
-        columns_p: int64[P].
+        like_kp: see :func:`likenesses`.
+        known_p: bool[P], the pairs that could be compared.
 
     Returns:
-        float64[P], 0 for the same colours, 1 for none in common, 0 where not known; and
-        bool[P], the pairs that could be compared.
+        float64[P], 0 for the same colours, 1 for none in common, 0 where not known.
     """
-    like_kp = likenesses(looks_tkd, counts_t, looks, rows_p, columns_p)
-    known_p = (counts_t.take(rows_p) > 0) & looks.known
-    return np.where(known_p, 1 - like_kp.max(axis=0).astype(np.float64), 0), known_p
+    distance_p: Float64Array = np.subtract(1, like_kp.max(axis=0), dtype=np.float64)
+    distance_p *= known_p
+    return distance_p
 
 
 def likenesses(looks_tkd: Float32Array, counts_t: Int64Array, looks: Looks,

@@ -16,11 +16,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from ped_perception.core import kalman
-from ped_perception.core.appearance import likenesses, LOOK_SIZE, Looks
+from ped_perception.core.appearance import LOOK_SIZE, Looks
 from ped_perception.core.association import Pairs
 from ped_perception.core.types import (
     BoolArray,
@@ -32,12 +32,31 @@ from ped_perception.core.types import (
 )
 
 NS = 1e-9
+# Before every stamp.
+_NEVER_NS = -(2 ** 62)
 # Who is hidden this much by somebody else would be remembered with the other's colours.
 _MAX_CROWD = 0.3
 # A person looks different from the front, from behind and half hidden by a sign: so many looks
 # are remembered, and one that is no nearer to any of them than this is a new one.
 _LOOKS = 3
 _SAME_LOOK = 0.75
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """
+    People and the detections that are theirs, no row twice.
+
+    Attributes:
+        rows_m: int64[M], of the people.
+        columns_m: int64[M], of the detections.
+        like_km: float32[K, M], how like each remembered look is what is seen, see
+            :func:`~ped_perception.core.appearance.likenesses`.
+    """
+
+    rows_m: Int64Array
+    columns_m: Int64Array
+    like_km: Float32Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +71,9 @@ class People:
         scores_t: float32[T], of the last detection.
         confirmed_t: bool[T].
         detections_t: int64[T], row of the detection in the newest picture, -1 for none.
-        looks_tkd: float32[T, K, LOOK_SIZE], last seen first, each of length one, or zero where
-            nothing is known.
-        look_counts_t: int64[T], how many of them are known.
+        looks_tkd: float32[T, K, LOOK_SIZE], each of length one, or zero where nothing is known:
+            those that are come first.
+        look_ns_tk: int64[T, K], stamps when each of them was last seen.
         states: of the T boxes.
     """
 
@@ -65,7 +84,7 @@ class People:
     confirmed_t: BoolArray
     detections_t: Int64Array
     looks_tkd: Float32Array
-    look_counts_t: Int64Array
+    look_ns_tk: Int64Array
     states: kalman.BoxStates
 
     def __len__(self) -> int:
@@ -86,6 +105,12 @@ class People:
                   for entry in fields(self) if entry.name != 'states'}
         return People(**arrays, states=self.states.joined(other.states))
 
+    @property
+    def look_counts_t(self) -> Int64Array:
+        """Tell how many looks of each are known."""
+        counts_t: Int64Array = np.add.reduce(self.look_ns_tk > _NEVER_NS, axis=1, dtype=np.int64)
+        return counts_t
+
     def unseen_s_t(self, stamp_ns: int) -> Float64Array:
         """Give the seconds since the last detection of each."""
         return np.asarray((stamp_ns - self.seen_ns_t) * NS, np.float64)
@@ -97,7 +122,8 @@ def nobody(model: kalman.MotionModel) -> People:
     return People(
         ids_t=none, first_ns_t=none, seen_ns_t=none, scores_t=np.zeros(0, np.float32),
         confirmed_t=np.zeros(0, np.bool_), detections_t=none,
-        looks_tkd=np.zeros((0, _LOOKS, LOOK_SIZE), np.float32), look_counts_t=none,
+        looks_tkd=np.zeros((0, _LOOKS, LOOK_SIZE), np.float32),
+        look_ns_tk=np.zeros((0, _LOOKS), np.int64),
         states=kalman.started(np.zeros((0, 4)), model))
 
 
@@ -107,55 +133,64 @@ def newcomers(ids_m: Int64Array, rows: Int64Array, detections: Detections,
     stamps = np.full(len(rows), detections.stamp_ns, np.int64)
     looks_mkd = np.zeros((len(rows), _LOOKS, LOOK_SIZE), np.float32)
     looks_mkd[:, 0] = looks.looks_nd[rows]
+    look_ns_mk = np.full((len(rows), _LOOKS), _NEVER_NS)
+    if looks.known:
+        look_ns_mk[:, 0] = detections.stamp_ns
     return People(
         ids_t=ids_m, first_ns_t=stamps, seen_ns_t=stamps, scores_t=detections.scores_n[rows],
         confirmed_t=np.full(len(rows), confirmed), detections_t=rows, looks_tkd=looks_mkd,
-        look_counts_t=np.full(len(rows), int(looks.known)), states=states)
+        look_ns_tk=look_ns_mk, states=states)
 
 
-def with_looks(people: People, looks: Looks, sure_n: BoolArray,
-               pairs_nn: Pairs, crowd_n: Float64Array, share_t: Float64Array) -> People:
+def remember_looks(people: People, matches: Matches, looks: Looks, clear_n: BoolArray,
+                   share_t: Float64Array, stamp_ns: int) -> None:
     """
-    Let what people look like follow what is seen of them.
+    Let what people look like follow what is seen of them; changes their looks in place.
 
-    Only sure detections count that neither another sure one nor somebody else's track hides.
+    What is seen is mixed into the nearest look, or replaces the one not seen for longest.
 
     Args:
-        people: whose ``detections_t`` belong to this picture.
+        people: of the picture.
+        matches: of people with detections.
         looks: of the detections.
+        clear_n: which detections count, see :func:`clear_detections`.
+        share_t: weight of what is seen now, for each of the people.
+        stamp_ns: of the picture.
+    """
+    clear = clear_n.take(matches.columns_m).nonzero()[0]
+    rows, columns = matches.rows_m.take(clear), matches.columns_m.take(clear)
+    like_km = matches.like_km.take(clear, axis=1)
+    same_m = like_km.max(axis=0) >= _SAME_LOOK
+    place_m = np.where(same_m, like_km.argmax(axis=0),
+                       people.look_ns_tk.take(rows, axis=0).argmin(axis=1))
+    share_m1 = np.where(same_m, share_t.take(rows), 1).astype(np.float32)[:, None]
+    # One row for each look.
+    place_m += rows * _LOOKS
+    looks_ld = people.looks_tkd.reshape(-1, LOOK_SIZE)
+    mixed_md = looks_ld.take(place_m, axis=0)
+    mixed_md *= 1 - share_m1
+    mixed_md += looks.looks_nd.take(columns, axis=0) * share_m1
+    mixed_md /= np.sqrt(np.einsum('md,md->m', mixed_md, mixed_md))[:, None]
+    looks_ld[place_m] = mixed_md
+    people.look_ns_tk.reshape(-1)[place_m] = stamp_ns
+
+
+def clear_detections(sure_n: BoolArray, pairs_nn: Pairs, crowd_n: Float64Array) -> BoolArray:
+    """
+    Tell which detections show what somebody looks like.
+
+    Those that are sure, and that neither another sure one nor somebody else's track hides.
+
+    Args:
         sure_n: which detections are sure.
         pairs_nn: the detections that overlap each other.
         crowd_n: largest intersection over union of each detection with somebody else's track.
-        share_t: weight of what is seen now, for each of the people.
     """
-    others = pairs_nn[sure_n.take(pairs_nn.columns_p) & (pairs_nn.rows_p != pairs_nn.columns_p)]
-    crowd_n = crowd_n.copy()
-    np.maximum.at(crowd_n, others.rows_p, others.overlap_p)
+    hiding_p = ((pairs_nn.overlap_p > _MAX_CROWD) & sure_n.take(pairs_nn.columns_p)
+                & (pairs_nn.rows_p != pairs_nn.columns_p))
     clear_n = sure_n & (crowd_n <= _MAX_CROWD)
-    rows = (people.detections_t >= 0).nonzero()[0]
-    rows = rows[clear_n.take(people.detections_t.take(rows))]
-    looks_tkd, counts_t = people.looks_tkd.copy(), people.look_counts_t.copy()
-    _mix(looks_tkd, counts_t, rows, looks, people.detections_t.take(rows),
-         share_t.take(rows).astype(np.float32))
-    return replace(people, looks_tkd=looks_tkd, look_counts_t=counts_t)
-
-
-def _mix(looks_tkd: Float32Array, counts_t: Int64Array, rows: Int64Array,
-         looks: Looks, columns: Int64Array, share_m: Float32Array) -> None:
-    """Mix what is seen into the nearest look, or let it replace the one not seen for longest."""
-    like_km = likenesses(looks_tkd, counts_t, looks, rows, columns)
-    same_m = like_km.max(axis=0) >= _SAME_LOOK
-    place_m = np.where(same_m, like_km.argmax(axis=0), _LOOKS - 1)
-    # What is seen comes first, the others keep their order.
-    for place in range(1, _LOOKS):
-        moved = rows[place_m == place]
-        looks_tkd[moved, :place + 1] = np.roll(looks_tkd[moved, :place + 1], 1, axis=1)
-    counts_t[rows[~same_m]] = np.minimum(counts_t[rows[~same_m]] + 1, _LOOKS)
-    share_m1 = np.where(same_m, share_m, 1).astype(np.float32)[:, None]
-    mixed_md = looks_tkd[rows, 0] * (1 - share_m1)
-    mixed_md += looks.looks_nd.take(columns, axis=0) * share_m1
-    mixed_md /= np.sqrt(np.einsum('md,md->m', mixed_md, mixed_md))[:, None]
-    looks_tkd[rows, 0] = mixed_md
+    clear_n[pairs_nn.rows_p.take(hiding_p.nonzero()[0])] = False
+    return clear_n
 
 
 def tracks_from_people(people: People, detections: Detections) -> Tracks:

@@ -34,12 +34,14 @@ from ped_perception.core.ego_motion import BackgroundMotion
 from ped_perception.core.matching import Matcher
 from ped_perception.core.native import Pixels
 from ped_perception.core.people import (
+    clear_detections,
+    Matches,
     newcomers,
     nobody,
     NS,
     People,
+    remember_looks,
     tracks_from_people,
-    with_looks,
 )
 from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.types import (
@@ -135,16 +137,16 @@ class Tracker:
                                Cuts.of(detections.boxes_n4, detections.source_hw))
         measured_n4 = kalman.measurements_from_boxes(whole_n4)
         pairs, pairs_nn = pairs_with_detections(people.states.boxes_t4, whole_n4)
-        rows, columns = self._matcher.match(people, detections.scores_n, looks, measured_n4,
-                                            pairs)
+        matches = self._matcher.match(people, detections.scores_n, looks, measured_n4, pairs)
         track_n = np.full(len(detections), -1, np.int64)
-        track_n[columns] = rows
+        track_n[matches.columns_m] = matches.rows_m
         crowd_n, shared_n = crowds(pairs, people.confirmed_t, track_n)
-        people = self._updated(people, detections, rows, columns, measured_n4,
-                               crowd_n[columns], shared_n[columns])
-        people = self._remembered(people, detections, looks, pairs_nn, crowd_n)
+        if looks.known:
+            self._remember(people, detections, matches, looks, pairs_nn, crowd_n)
+        people = self._updated(people, detections, matches, measured_n4, crowd_n, shared_n)
         people = people.take(self._kept(people, detections))
-        self._people = self._begun(people, detections, measured_n4, looks, columns)
+        self._people = self._begun(people, detections, measured_n4, looks,
+                                   matches.columns_m)
         return tracks_from_people(self._people, detections)
 
     def _carried(self, detections: Detections, pixels: Pixels | None,
@@ -172,35 +174,33 @@ class Tracker:
             return unknown_looks(len(detections))
         return looks_from_boxes(pixels, detections.boxes_n4)
 
-    def _updated(self, people: People, detections: Detections, rows: Int64Array,
-                 columns: Int64Array, measured_n4: Float64Array, crowd_m: Float64Array,
-                 shared_m: BoolArray) -> People:
+    def _remember(self, people: People, detections: Detections, matches: Matches, looks: Looks,
+                  pairs_nn: Pairs, crowd_n: Float64Array) -> None:
+        """Let looks follow the new picture, the more the longer somebody was not seen."""
+        clear_n = clear_detections(
+            detections.scores_n >= self._config.high_score, pairs_nn, crowd_n)
+        unseen_s_t = people.unseen_s_t(detections.stamp_ns)
+        remember_looks(people, matches, looks, clear_n,
+                       -np.expm1(-unseen_s_t / self._config.look_memory_s), detections.stamp_ns)
+
+    def _updated(self, people: People, detections: Detections, matches: Matches,
+                 measured_n4: Float64Array, crowd_n: Float64Array, shared_n: BoolArray) -> People:
         """Take the detections into their tracks, the doubtful ones less."""
-        doubts_m = doubts(detections.scores_n[columns], crowd_m, shared_m,
+        rows, columns, stamp_ns = matches.rows_m, matches.columns_m, detections.stamp_ns
+        scores_m = detections.scores_n.take(columns)
+        doubts_m = doubts(scores_m, crowd_n.take(columns), shared_n.take(columns),
                           kalman.squared_distances(people.states, measured_n4, rows, columns,
                                                    self._model))
         states = people.states.replaced(rows, kalman.corrected(
-            people.states[rows], measured_n4[columns], self._model, doubts_m))
-        detections_t = np.full_like(people.detections_t, -1)
-        detections_t[rows] = columns
-        scores_t = people.scores_t.copy()
-        scores_t[rows] = detections.scores_n[columns]
-        seen_t = detections_t >= 0
-        age_s_t = (detections.stamp_ns - people.first_ns_t) * NS
-        return replace(
-            people, states=states, scores_t=scores_t, detections_t=detections_t,
-            confirmed_t=people.confirmed_t | (seen_t & (age_s_t >= self._config.confirm_s)))
-
-    def _remembered(self, people: People, detections: Detections,
-                    looks: Looks, pairs_nn: Pairs, crowd_n: Float64Array) -> People:
-        """Let looks and times of sight follow the new picture."""
-        if looks.known:
-            unseen_s_t = people.unseen_s_t(detections.stamp_ns)
-            people = with_looks(
-                people, looks, detections.scores_n >= self._config.high_score,
-                pairs_nn, crowd_n, -np.expm1(-unseen_s_t / self._config.look_memory_s))
-        return replace(people, seen_ns_t=np.where(
-            people.detections_t >= 0, detections.stamp_ns, people.seen_ns_t))
+            people.states[rows], measured_n4.take(columns, axis=0), self._model, doubts_m))
+        detections_t = np.full(len(people), -1, np.int64)
+        scores_t, seen_ns_t = people.scores_t.copy(), people.seen_ns_t.copy()
+        confirmed_t = people.confirmed_t.copy()
+        detections_t[rows], scores_t[rows], seen_ns_t[rows] = columns, scores_m, stamp_ns
+        confirmed_t[rows] |= ((stamp_ns - people.first_ns_t.take(rows)) * NS
+                              >= self._config.confirm_s)
+        return replace(people, states=states, scores_t=scores_t, detections_t=detections_t,
+                       seen_ns_t=seen_ns_t, confirmed_t=confirmed_t)
 
     def _kept(self, people: People, detections: Detections) -> BoolArray:
         """Tell which tracks live on: seen lately, and not gone out of the picture."""
