@@ -65,7 +65,7 @@ def config(request, tmp_path_factory):
             if letterbox and compiler_problem():
                 pytest.skip(compiler_problem())
             folder = tmp_path_factory.mktemp('double')
-            cuda, _ = stack.enter_context(recorded_gpu(cpu_kernels(folder) if letterbox else {}))
+            cuda, _ = stack.enter_context(recorded_gpu(cpu_kernels() if letterbox else {}))
             stack.callback(cuda.ledger.check_empty)
             settings['plan'] = str(write_double_plan(
                 folder, typed_graph('nanodet_g', SIZE_HW), network_hw=SIZE_HW,

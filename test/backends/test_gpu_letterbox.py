@@ -43,11 +43,11 @@ TARGETS = ('sm_86', 'sm_87', 'sm_89', 'sm_110', 'sm_120')
 
 
 @pytest.fixture(scope='module')
-def kernels(tmp_path_factory):
+def kernels():
     """Compile the kernels for the CPU."""
     if compiler_problem():
         pytest.skip(compiler_problem())
-    return cpu_kernels(tmp_path_factory.mktemp('letterbox'))
+    return cpu_kernels()
 
 
 def run(kernels, encoding, rows, height, view, network_hw):

@@ -330,11 +330,11 @@ def test_two_backends_live_in_two_threads(machine):
 # --- the letterbox on the GPU -------------------------------------------------------------------
 
 @pytest.fixture(scope='module')
-def kernels(tmp_path_factory):
+def kernels():
     """Compile the kernels for the CPU."""
     if compiler_problem():
         pytest.skip(compiler_problem())
-    return cpu_kernels(tmp_path_factory.mktemp('letterbox'))
+    return cpu_kernels()
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_a_plan_is_verified_on_the_gpu_with_both_letterboxes(
         tmp_path, monkeypatch, capsys, options, kernels, code, said):
     if kernels and compiler_problem():
         pytest.skip(compiler_problem())
-    functions = cpu_kernels(tmp_path) if kernels else {}
+    functions = cpu_kernels() if kernels else {}
     if kernels == 'wrong':
         functions = dict.fromkeys(functions, lambda grid, block, arguments: None)
     if kernels:

@@ -147,7 +147,7 @@ def squeezed(kernel):
 def test_the_letterbox_of_the_gpu_is_tested_too(folder, tmp_path):
     if compiler_problem():
         pytest.skip(compiler_problem())
-    kernels = cpu_kernels(tmp_path)
+    kernels = cpu_kernels()
     graph = typed_graph(MODEL, (256, 416), cache_dir=folder)
     config = BackendConfig(model=MODEL, backend='tensorrt', preprocess='gpu')
     wrong = {**kernels, KERNELS['bgr8']: squeezed(kernels[KERNELS['bgr8']])}

@@ -126,7 +126,7 @@ def gpu_config(tmp_path):
     """Say how the recorded GPU with its letterbox is opened."""
     if compiler_problem():
         pytest.skip(compiler_problem())
-    with recorded_gpu(cpu_kernels(tmp_path)) as (cuda, _):
+    with recorded_gpu(cpu_kernels()) as (cuda, _):
         yield BackendConfig(backend='tensorrt', preprocess='gpu', precision='fp32', plan=str(
             write_double_plan(tmp_path, typed_graph('nanodet_g', SIZE_HW), network_hw=SIZE_HW,
                               name='nanodet_g')))

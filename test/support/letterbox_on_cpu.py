@@ -17,9 +17,12 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from pathlib import Path
 import shutil
 import subprocess
+import tempfile
+from types import MappingProxyType
 
 from ped_perception.backends.gpu_letterbox import ARGUMENTS, KERNELS, SOURCE
 
@@ -32,23 +35,25 @@ def compiler_problem():
     return '' if shutil.which('g++') else 'there is no g++ on this machine'
 
 
-def cpu_kernels(folder):
+@functools.cache
+def cpu_kernels():
     """
-    Compile the kernels.
-
-    Args:
-        folder: to put the library in.
+    Compile the kernels, once for all tests.
 
     Returns:
         Name of the kernel → callable(grid, block, arguments).
     """
-    library_path = Path(folder) / 'letterbox.so'
-    # Integers that overflow end the process instead of wrapping around unseen.
-    subprocess.run(
-        ['g++', '-std=c++14', '-O2', '-Wall', '-Wextra', '-Werror', '-ftrapv', '-shared', '-fPIC',
-         f'-DLETTERBOX="{SOURCE}"', '-o', library_path, SHIM], check=True, timeout=120)
-    library = ctypes.CDLL(str(library_path))
-    return {name: _kernel(getattr(library, f'cpu_{name}')) for name in KERNELS.values()}
+    with tempfile.TemporaryDirectory() as folder:
+        library_path = Path(folder) / 'letterbox.so'
+        # Integers that overflow end the process instead of wrapping around unseen.
+        subprocess.run(
+            ['g++', '-std=c++14', '-O2', '-Wall', '-Wextra', '-Werror', '-ftrapv', '-shared',
+             '-fPIC', f'-DLETTERBOX="{SOURCE}"', '-o', library_path, SHIM], check=True,
+            timeout=120)
+        # Loaded, it needs no file.
+        library = ctypes.CDLL(str(library_path))
+    return MappingProxyType({
+        name: _kernel(getattr(library, f'cpu_{name}')) for name in KERNELS.values()})
 
 
 def _kernel(function):
