@@ -46,7 +46,7 @@ _LEVELS, _STRETCH = 5, 2.0
 _DEPTH_BITS = 5
 
 
-def _colour_table() -> Int64Array:
+def _colour_table() -> Uint8Array:
     """Give, of each BGR of five bits a channel as OpenCV packs them, the number of its colour."""
     values = (np.arange(1 << _DEPTH_BITS) + 0.5) * (256 >> _DEPTH_BITS)
     red, green, blue = np.meshgrid(values, values, values, indexing='ij')
@@ -55,7 +55,7 @@ def _colour_table() -> Int64Array:
     levels = np.rint(np.clip(axes / 255, 0, 1) * (_LEVELS - 1)).astype(np.intp)
     bins = np.ravel_multi_index(tuple(levels), (_LEVELS,) * 3)
     # Many combinations are no colour at all.
-    table: Int64Array = np.unique(bins, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    table: Uint8Array = np.unique(bins, return_inverse=True)[1].reshape(-1).astype(np.uint8)
     return table
 
 
@@ -136,8 +136,8 @@ def looks_from_boxes(pixels: Pixels, boxes_n4: Float32Array) -> Looks:
     packed_mn = cv2.cvtColor(colour_mn3, cv2.COLOR_BGR2BGR555).view(np.uint16)
     bin_hmn = _BIN_OF_COLOUR.take(packed_mn).reshape(_HALVES, _POINTS, count)
     # Number the histograms through, person by person, so that one count fills them all.
-    bin_hmn += np.arange(0, count * LOOK_SIZE, _COLOURS).reshape(count, _HALVES).T[:, None]
-    counts = np.bincount(bin_hmn.ravel(), minlength=count * LOOK_SIZE)
+    first_h1n = np.arange(0, count * LOOK_SIZE, _COLOURS).reshape(count, _HALVES).T[:, None]
+    counts = np.bincount((bin_hmn + first_h1n).ravel(), minlength=count * LOOK_SIZE)
     there_e = (counts > 0).nonzero()[0]
     amount_e = _ROOTS.take(counts.take(there_e))
     looks_nd = np.zeros((count, LOOK_SIZE), np.float32)

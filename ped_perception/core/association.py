@@ -201,11 +201,12 @@ def _contested(rows_p: Int64Array, columns_p: Int64Array, cheapest_p: BoolArray)
     open_t = np.bincount(rows_p.take(cheapest)) > 1
     open_n = np.bincount(columns_p.take(cheapest), minlength=columns_p.max() + 1) > 1
     open_p = open_t.take(rows_p) | open_n.take(columns_p)
-    before = 0
-    while (count := np.count_nonzero(open_p)) > before:
-        before = count
-        open_t[rows_p[open_p]], open_n[columns_p[open_p]] = True, True
+    tied, before = open_p.nonzero()[0], 0
+    while len(tied) > before:
+        before = len(tied)
+        open_t[rows_p.take(tied)] = open_n[columns_p.take(tied)] = True
         open_p = open_t.take(rows_p) | open_n.take(columns_p)
+        tied = open_p.nonzero()[0]
     return open_p
 
 

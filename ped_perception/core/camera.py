@@ -122,11 +122,13 @@ class CameraModel:
             float64[3, 3, N]: by x, y, z the unit ray, then its derivatives by the columns of
             the pixels; NaN where the lens model has no ray.
         """
-        image_n2 = np.subtract(pixels_n2, self.principal_xy, dtype=np.float64)
         focal_xy = self.focal_xy
-        image_n2 /= focal_xy
+        image_2n = np.empty((2, len(pixels_n2)))
+        for axis in (0, 1):
+            np.subtract(pixels_n2[:, axis], self.principal_xy[axis], out=image_2n[axis])
+            image_2n[axis] /= focal_xy[axis]
         undo = lens.fisheye_rays if self.distortion == 'equidistant' else lens.pinhole_rays
-        bundle_33n = undo(image_n2, self.coefficients_k, self.profile_2m)
+        bundle_33n = undo(image_2n.T, self.coefficients_k, self.profile_2m)
         bundle_33n[:, 1] /= focal_xy[0]
         bundle_33n[:, 2] /= focal_xy[1]
         # One product of small matrices instead of one for each pixel.

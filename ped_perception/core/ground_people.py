@@ -147,7 +147,9 @@ class People:
         replaced = self.replaced.pop(positions.camera, None)
         if not replaced:
             return positions
-        known_t = positions.seen_t | ~np.isin(positions.ids_t, list(replaced))
+        known_t = positions.seen_t.copy()
+        for row in (~known_t).nonzero()[0].tolist():
+            known_t[row] = positions.ids_t[row] not in replaced
         if not known_t.all():
             self.replaced[positions.camera] = set(positions.ids_t[~known_t].tolist())
         return positions.take(known_t)

@@ -112,14 +112,15 @@ class Ranges:
         """Measure boxes; turn_33 is the rotation of base_from_camera, the plane seen from it."""
         count, ahead_m = len(boxes_t4), config.foot_ahead_m
         # The feet first, then the heads.
-        pixels_n2 = np.empty((2 * count, 2))
+        x_2t, y_2t = pixels_22t = np.empty((2, 2, count))
         whole_t4 = whole_boxes(boxes_t4, cut)
-        pixels_n2[:count, 0] = pixels_n2[count:, 0] = (whole_t4[:, 0] + whole_t4[:, 2]) / 2
-        pixels_n2[:count, 1], pixels_n2[count:, 1] = boxes_t4[:, 3], boxes_t4[:, 1]
-        bundle_33n = model.ray_bundle(pixels_n2, turn_33)
+        x_2t[:] = (whole_t4[:, 0] + whole_t4[:, 2]) / 2
+        y_2t[0], y_2t[1] = boxes_t4[:, 3], boxes_t4[:, 1]
+        pixels_2n = pixels_22t.reshape(2, -1)
+        bundle_33n = model.ray_bundle(pixels_2n.T, turn_33)
         # A longer focal length moves every pixel towards the principal point.
-        off_n2 = np.subtract(model.principal_xy, pixels_n2)
-        q_2t, q_k2t, bearing_t, bearing_kt = _upright(*_directions(bundle_33n, off_n2.T))
+        off_2n = np.array(model.principal_xy)[:, None] - pixels_2n
+        q_2t, q_k2t, bearing_t, bearing_kt = _upright(*_directions(bundle_33n, off_2n))
         q_foot_t, q_head_t = q_2t
         slopes_2kt = np.empty((2, _SOURCES, count))
         foot_kt, height_kt = slopes_2kt

@@ -322,21 +322,23 @@ def warped(states: BoxStates, now_from_previous_33: Float64Array) -> BoxStates:
     alike = zx == zy == 0
     depth_t = z0 if alike else zx * x_t + zy * y_t + z0
     safe_t = np.maximum(depth_t, _MIN_DEPTH)
-    moved_x_t, moved_y_t = (xx * x_t + xy * y_t + x0) / safe_t, (yx * x_t + yy * y_t + y0) / safe_t
+    moved_2t = np.array([xx * x_t + xy * y_t + x0, yx * x_t + yy * y_t + y0]) / safe_t
     # The Jacobian at the centre of each box.
-    at_x_t, at_y_t = (0.0, 0.0) if alike else (moved_x_t, moved_y_t)
-    x_by_x_t, x_by_y_t = (xx - zx * at_x_t) / safe_t, (xy - zy * at_x_t) / safe_t
-    y_by_x_t, y_by_y_t = (yx - zx * at_y_t) / safe_t, (yy - zy * at_y_t) / safe_t
-    scale_t = x_by_x_t * y_by_y_t - x_by_y_t * y_by_x_t
+    at_x_t, at_y_t = (0.0, 0.0) if alike else moved_2t
+    by_x_2t = np.array([xx - zx * at_x_t, yx - zx * at_y_t]) / safe_t
+    by_y_2t = np.array([xy - zy * at_x_t, yy - zy * at_y_t]) / safe_t
+    if alike:
+        by_x_2t, by_y_2t = by_x_2t[:, None], by_y_2t[:, None]
+    scale_t = by_x_2t[0] * by_y_2t[1] - by_y_2t[0] * by_x_2t[1]
     values_54t = states.values_54t.copy()
-    values_54t[0, 0], values_54t[0, 1] = moved_x_t, moved_y_t
+    values_54t[0, :2] = moved_2t
     values_54t[0, 2:] += np.log(np.maximum(scale_t, _MIN_DEPTH ** 2)) / 2
     x_4t, y_4t = states.values_54t[1:, 0], states.values_54t[1:, 1]
-    for row, by_x_t, by_y_t in ((0, x_by_x_t, x_by_y_t), (1, y_by_x_t, y_by_y_t)):
-        values_54t[1, row] = by_x_t * x_4t[0] + by_y_t * y_4t[0]
-        values_54t[2:, row] = by_x_t * by_x_t * x_4t[1:] + by_y_t * by_y_t * y_4t[1:]
+    values_54t[1, :2] = by_x_2t * x_4t[0] + by_y_2t * y_4t[0]
+    values_54t[2:, :2] = (by_x_2t * by_x_2t * x_4t[1:, None]
+                          + by_y_2t * by_y_2t * y_4t[1:, None])
     sound_t = (depth_t > _MIN_DEPTH) & (scale_t > _MIN_DEPTH ** 2)
-    if not np.all(sound_t):
+    if not sound_t.all():
         values_54t = np.where(sound_t, values_54t, states.values_54t)
     return BoxStates(values_54t)
 

@@ -167,9 +167,10 @@ def remember_looks(people: People, matches: Matches, looks: Looks, clear_n: Bool
     # One row for each look.
     place_m += rows * _LOOKS
     looks_ld = people.looks_tkd.reshape(-1, LOOK_SIZE)
-    mixed_md = looks_ld.take(place_m, axis=0)
+    mixed_md, seen_md = looks_ld.take(place_m, axis=0), looks.looks_nd.take(columns, axis=0)
     mixed_md *= 1 - share_m1
-    mixed_md += looks.looks_nd.take(columns, axis=0) * share_m1
+    seen_md *= share_m1
+    mixed_md += seen_md
     mixed_md /= np.sqrt(np.einsum('md,md->m', mixed_md, mixed_md))[:, None]
     looks_ld[place_m] = mixed_md
     people.look_ns_tk.reshape(-1)[place_m] = stamp_ns

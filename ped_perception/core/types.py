@@ -53,15 +53,15 @@ def read_only(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int | Non
         TypeError: not an array, or of another dtype.
         ValueError: of another shape.
     """
-    if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype):
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
         got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f'{name} must be an array of {np.dtype(dtype).name}, not {got}')
-    # Mostly the shape is known.
-    fits = array.shape == shape or (array.ndim == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, array.shape, strict=True)))
-    if not fits:
+    have = array.shape
+    # Mostly the shape is known; a step makes dozens of these arrays.
+    if have != shape and (len(have) != len(shape) or any(
+            length not in (None, got) for length, got in zip(shape, have, strict=True))):
         want_text = ', '.join('any' if want is None else str(want) for want in shape)
-        raise ValueError(f'{name} must have the shape [{want_text}], not {list(array.shape)}')
+        raise ValueError(f'{name} must have the shape [{want_text}], not {list(have)}')
     view = array.view()
     view.setflags(write=False)
     return view
