@@ -107,14 +107,18 @@ def _common_length(a_2t: Float64Array, b_2n: Float64Array, rows_p: Int64Array,
     return length_p
 
 
-def pairs_with_detections(boxes_t4: Float64Array, boxes_n4: Float32Array) -> tuple[Pairs, Pairs]:
+def pairs_with_detections(boxes_t4: Float64Array, boxes_n4: Float32Array, mutual: bool,
+                          ) -> tuple[Pairs, Pairs | None]:
     """
     Find the pairs of tracks and detections, and of detections with each other, that overlap.
 
     Args:
         boxes_t4: ``x1 y1 x2 y2`` in pixels.
         boxes_n4: likewise.
+        mutual: whether those with each other are wanted, None in their place otherwise.
     """
+    if not mutual:
+        return overlapping_pairs(boxes_t4, boxes_n4), None
     pairs = overlapping_pairs(np.concatenate([boxes_t4, boxes_n4]), boxes_n4)
     tracks = int(pairs.rows_p.searchsorted(len(boxes_t4)))
     return (Pairs(pairs.rows_p[:tracks], pairs.columns_p[:tracks], pairs.overlap_p[:tracks]),

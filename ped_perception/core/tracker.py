@@ -136,12 +136,12 @@ class Tracker:
         whole_n4 = whole_boxes(detections.boxes_n4,
                                Cuts.of(detections.boxes_n4, detections.source_hw))
         measured_n4 = kalman.measurements_from_boxes(whole_n4)
-        pairs, pairs_nn = pairs_with_detections(people.states.boxes_t4, whole_n4)
+        pairs, pairs_nn = pairs_with_detections(people.states.boxes_t4, whole_n4, looks.known)
         matches = self._matcher.match(people, detections.scores_n, looks, measured_n4, pairs)
         track_n = np.full(len(detections), -1, np.int64)
         track_n[matches.columns_m] = matches.rows_m
         crowd_n, shared_n = crowds(pairs, people.confirmed_t, track_n)
-        if looks.known:
+        if pairs_nn is not None:
             self._remember(people, detections, matches, looks, pairs_nn, crowd_n)
         people = self._updated(people, detections, matches, measured_n4, crowd_n, shared_n)
         people = people.take(self._kept(people, detections))
