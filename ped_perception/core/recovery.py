@@ -35,8 +35,8 @@ class RecoveryConfig:
         10.0, 'An inference that has failed for this long counts as FAILED. Attempts go on.',
         unit='s', minimum=0.1, maximum=600.0)
     hang_s: float = param(
-        5.0, 'An inference that has not answered for this long counts as FAILED.', unit='s',
-        minimum=0.1, maximum=600.0)
+        5.0, 'An inference, or the following of people, that has not answered for this long '
+        'counts as FAILED.', unit='s', minimum=0.1, maximum=600.0)
 
 
 class Recovery:

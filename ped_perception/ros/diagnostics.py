@@ -93,10 +93,11 @@ def camera_facts(camera: Watched, now_s: float, is_wanted: bool) -> CameraFacts:
 def inference_facts(lookout: Lookout, config: RecoveryConfig, now_s: float) -> tuple[str, str]:
     """Say why the inference counts as lost, and what it says while it fails; else empty."""
     recovery = lookout.recovery
-    hung_s = now_s - lookout.step_began_s
-    # Written so that NaN, which is no step at hand, is no.
-    if hung_s > config.hang_s:
-        return f'the inference has not answered for {hung_s:.1f} s', recovery.problem
+    for what, since_s in (('the inference', lookout.step_began_s),
+                          ('the following of people', lookout.waits_since_s)):
+        # Written so that NaN, which is nothing at hand, is no.
+        if now_s - since_s > config.hang_s:
+            return f'{what} has not answered for {now_s - since_s:.1f} s', recovery.problem
     if recovery.is_lost(now_s):
         failing_s = now_s - recovery.failing_since_s
         lost = (f'the inference has failed {recovery.failures} times in {failing_s:.0f} s: '

@@ -81,6 +81,7 @@ class Lookout:
         schedule: of the cameras under overload.
         budget: of the further views.
         step_began_s: steady clock, when the inference at hand began; NaN while there is none.
+        waits_since_s: the same for the thread that follows people, while it is waited for.
         info: what runs the network; None before it is loaded.
     """
 
@@ -120,7 +121,7 @@ class Lookout:
         self.schedule = Schedule({name: camera.config.priority
                                   for name, camera in cameras.items()})
         self.budget = ViewBudget()
-        self.step_began_s = math.nan
+        self.step_began_s = self.waits_since_s = math.nan
         self.info: BackendInfo | None = None
 
     # --- called by other threads -------------------------------------------------------------
@@ -216,7 +217,7 @@ class Lookout:
             for picture in pictures:
                 self._lose(picture.source.camera)
         finally:
-            self.step_began_s = math.nan
+            self.step_began_s = self.waits_since_s = math.nan
 
     def _forget_everything(self, why: str) -> None:
         """Begin anew because time was set: the one place where that happens."""
@@ -248,6 +249,7 @@ class Lookout:
         looked = LookedAt(pictures, detections, mountings, ego, taken_ns, {
             'decode': decode_s, 'views': times.views_s, 'infer': times.infer_s,
             'postprocess': times.postprocess_s}, time.perf_counter())
+        self.waits_since_s = time.monotonic()
         self._perception.afterwards(partial(self._announcer.announce, looked, self._perception))
 
     @property

@@ -387,15 +387,23 @@ def test_whatever_fails_is_tried_again_with_a_new_network_and_told_when_it_is_lo
     assert not node.failed
 
 
-def test_an_inference_that_hangs_is_told(node_with_double, street_hw3):
+@pytest.mark.parametrize('what', ['the inference', 'the following of people'])
+def test_what_hangs_is_told(node_with_double, street_hw3, what):
     node, (backend, *_) = node_with_double
     assert node.set_parameters_atomically([rclpy.Parameter('recovery.hang_s', value=0.2)]
                                           ).successful is False, 'not while it runs'
     node._settings = replace(node._settings, recovery=RecoveryConfig(hang_s=0.2))
     free = threading.Event()
-    backend.infer = lambda count: free.wait(20) and 1 / 0
-    node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
-    wait_for(lambda: 'not answered for' in node._health.report.message)
+    hanging = (backend, 'infer') if what == 'the inference' else (
+        node._lookout._perception.follower, 'step')
+    setattr(*hanging, lambda *_: free.wait(20) and 1 / 0)
+    stamps = itertools.count(1)
+
+    def told():
+        node._on_image('camera', image_from_bgr(street_hw3, next(stamps), 'f'))
+        return f'{what} has not answered for' in node._health.report.message
+
+    wait_for(told)
     assert node._health.report.health == Health.FAILED
     free.set()
 
