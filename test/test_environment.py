@@ -287,6 +287,19 @@ def test_programs_start_from_bytecode_wherever_they_run(
     assert {path.name.split('.')[0] for path in tmp_path.rglob('*.pyc')} >= {'wave'}
 
 
+def test_a_node_starts_with_networks_that_are_compiled(tmp_path: Path) -> None:
+    """Compile what a node without parameters loads, once, in the cache of its user."""
+    pytest.importorskip('openvino')
+    environment = {**steps.clean_environment(), 'XDG_CACHE_HOME': str(tmp_path)}
+    command = [sys.executable, '-c', setup_env.LOAD_NETWORKS]
+    subprocess.run(command, check=True, env=environment)
+    folder = tmp_path / 'ped_perception' / 'openvino'
+    compiled = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert sorted(name.split('-')[1] for name in compiled) == ['416x256', '640x384']
+    subprocess.run(command, check=True, env=environment)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == compiled
+
+
 def test_failed_command_is_quoted(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ) -> None:

@@ -103,7 +103,8 @@ def bench_demo() -> list[Row]:
         subprocess.run([str(Path(sys.executable).parent / 'ped_demo'), '-o', folder], check=True)
         report = json.loads((Path(folder) / 'report.json').read_text())
     return [{**{key: report[key] for key in (
-        'frames_sent', 'frames_received', 'frames_processed', 'frames_dropped', 'fps',
+        'frames_sent', 'frames_received', 'frames_processed', 'frames_reduced', 'frames_small',
+        'frames_dropped', 'fps',
         'cpu_percent', 'peak_rss_mb', 'backend', 'precision', 'views')},
         **{f'latency_{key}_ms': value for key, value in report['latency_ms'].items()},
         **{f'{key}_ms': value for key, value in report['stage_ms'].items()}}]
@@ -165,7 +166,9 @@ malloc settings that the nodes use, `default` without them.""", bench_receiving)
             'at', """
 The bare backend infers batches of the same size, alone, just before. `ratio` is what is left of
 its views per second when decoding, tracking, publishing and ROS share its processor. `least_share`
-is the camera that was looked at least, against the mean of all six.""", bench_cameras),
+is the camera that was looked at least, against the mean of all six. In the last row the small
+network may look at pictures, too, which is `small_share` of them; elsewhere it is switched off.
+""", bench_cameras),
         'dead_camera': Section('A camera dies', """
 From SIGKILL of its process until `~/health` says BLIND in another process; the bound is twice the
 period and 100 ms.""", bench_dead_camera),

@@ -162,8 +162,9 @@ def own_domain() -> Iterator[None]:
 def bench_cameras(duration_s: float = 20.0) -> list[Row]:
     """Compare six cameras through the node with the bare backend on the same batches."""
     rows: list[Row] = []
-    for precision, views in (('fp32', ('whole',)), ('int8', ('whole',)),
-                             ('int8', ('whole', 'whole@0.65'))):
+    for precision, views, small in (
+            ('fp32', ('whole',), 'none'), ('int8', ('whole',), 'none'),
+            ('int8', ('whole', 'whole@0.65'), 'none'), ('int8', ('whole',), 'auto')):
         slots = min(8, len(CAMERAS) * len(views)) // len(views) * len(views)
         with open_backend(BackendConfig(precision=precision, backend='openvino'), slots) as bare:
             bare.infer(slots)
@@ -177,23 +178,27 @@ def bench_cameras(duration_s: float = 20.0) -> list[Row]:
         texts = ','.join(f"'{view}'" for view in views)
         # Enough time for all of them at once, so that batches are those of the bare backend.
         with running(CAMERAS, f'precision:={precision}', 'backend:=openvino', f'views:=[{texts}]',
-                     'step_budget_s:=2.0', 'max_frame_age_s:=3.0', 'stale_result_s:=3.0',
-                     'ground_filter.max_lag_s:=3.0',
+                     f'overload_size:={small}', 'step_budget_s:=2.0', 'max_frame_age_s:=3.0',
+                     'stale_result_s:=3.0', 'ground_filter.max_lag_s:=3.0',
                      'latency_warn_s:=3.0') as listener, sending(CAMERAS, rate_hz):
             listener.until('OK')
             listener.spin(3.0)
             before = {c: listener.figure(c, 'frames_processed') for c in CAMERAS}
             reduced = sum(listener.figure(c, 'frames_reduced') for c in CAMERAS)
+            hurried = sum(listener.figure(c, 'frames_small') for c in CAMERAS)
             begin_s = time.monotonic()
             listener.spin(duration_s)
             seconds = time.monotonic() - begin_s
             done = [listener.figure(c, 'frames_processed') - before[c] for c in CAMERAS]
             reduced = sum(listener.figure(c, 'frames_reduced') for c in CAMERAS) - reduced
-            views_per_s = (sum(done) * len(views) - reduced * (len(views) - 1)) / seconds
+            hurried = sum(listener.figure(c, 'frames_small') for c in CAMERAS) - hurried
+            left_out = (reduced + hurried) * (len(views) - 1)
+            views_per_s = (sum(done) * len(views) - left_out) / seconds
             rows.append({
                 'precision': precision, 'views': ' + '.join(views), 'camera_hz': rate_hz,
                 'bare_views_per_s': bare_per_s, 'node_views_per_s': views_per_s,
                 'ratio': views_per_s / bare_per_s, 'pictures_per_s': sum(done) / seconds,
+                'small_share': hurried / sum(done),
                 'least_share': float(min(done) / np.mean(done)),
                 'latency_ms_p50': max(listener.figure(c, 'latency_ms_p50') for c in CAMERAS),
                 'latency_ms_p99': max(listener.figure(c, 'latency_ms_p99') for c in CAMERAS)})

@@ -54,6 +54,18 @@ for module in MODULES.values():
 import onnx, onnxruntime, openvino
 """
 
+# Compiles the networks of a node without parameters: its first start is as fast as any other and
+# needs no more memory. Where they cannot be loaded, whoever starts it is told why.
+LOAD_NETWORKS = """
+from contextlib import suppress
+from ped_perception.backends import BackendConfig, open_backend, open_small
+from ped_perception.core.errors import PedPerceptionError
+from ped_perception.core.pipeline import DetectorConfig
+config, views = BackendConfig(allow_build=False), len(DetectorConfig().views)
+with suppress(PedPerceptionError), open_backend(config, views) as full:
+    open_small(config, full.info, 1)
+"""
+
 # What a shell with the activated environment gets, as `make` gives it to demo and tests.
 ACTIVATION = """
 # ped_perception: no ROS 2 traffic beyond this machine unless asked for
@@ -134,6 +146,8 @@ def install(ros: ros_environment.RosEnvironment, level: str) -> None:
         pip_install(step, PYTHON, '--no-index', '--editable', ROOT)
     with Step('bytecode', 'compiling what the programs import') as step:
         step.run([PYTHON, '-c', LOAD_PROGRAMS])
+    with Step('networks', 'compiling the default networks for this processor') as step:
+        step.run([PYTHON, '-c', LOAD_NETWORKS])
 
 
 def set_up(level: str) -> None:

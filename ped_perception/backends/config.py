@@ -30,6 +30,10 @@ class BackendConfig:
     network_size: str = param(
         '640x384', 'Input of the network, WIDTHxHEIGHT, multiples of 32; of the shape of the '
         'camera picture.', unit='px')
+    overload_size: str = param(
+        'auto', 'Input of a second, smaller network, WIDTHxHEIGHT, which looks at those pictures '
+        'that there is no time for otherwise; none: they are dropped. auto takes about 65 % of '
+        'network_size on a CPU, if that is at least 320 wide, and none on a GPU.', unit='px')
     backend: str = param(
         'auto', 'Runtime of the network; auto takes tensorrt where there is a GPU and a plan that '
         'fits, else the fastest one installed.',

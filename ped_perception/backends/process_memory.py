@@ -17,11 +17,17 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 from pathlib import Path
 import re
 import resource
 
 STATUS = Path('/proc/self/status')
+MAPS = Path('/proc/self/maps')
+
+# Private mappings of files that may be run and not written: first and last address.
+_CODE = re.compile(r'^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ [1-9]\d* +/', re.MULTILINE)
+_LARGE = 1 << 20
 
 
 def peak_memory_mb(status: Path = STATUS) -> float:
@@ -42,15 +48,43 @@ def peak_memory_mb(status: Path = STATUS) -> float:
     return peak_kib / 1024
 
 
-def give_back_memory() -> bool:
+def give_back_memory(maps: Path = MAPS) -> bool:
     """
-    Return the free memory of the C library to the kernel, for after a network was loaded.
+    Return to the kernel what loading a network has left behind, for after it was loaded.
 
     A runtime reads, rewrites and packs a network before it runs: tens of megabytes that are free
     afterwards, and that a process which keeps its blocks for the next picture would keep as well.
+    As much again is code of libraries that only loading runs: where their files were just
+    written, the kernel maps them in large pieces.
+
+    Args:
+        maps: the kernel's description of the memory of this process.
 
     Returns:
         whether anything was given back; False without glibc.
     """
     library = ctypes.CDLL(None)
-    return hasattr(library, 'malloc_trim') and library.malloc_trim(0) == 1
+    if not hasattr(library, 'malloc_trim'):
+        return False
+    forgotten = [library.madvise(ctypes.c_void_p(first), ctypes.c_size_t(end - first),
+                                 mmap.MADV_DONTNEED) == 0
+                 for first, end in code_of_libraries(maps)]
+    return library.malloc_trim(0) == 1 or any(forgotten)
+
+
+def code_of_libraries(maps: Path = MAPS) -> list[tuple[int, int]]:
+    """
+    Find the code of large libraries, which is read again from their files when it is run.
+
+    Args:
+        maps: the kernel's description of the memory of this process.
+
+    Returns:
+        First address of each and the one behind its last; nothing that was written to.
+    """
+    try:
+        found = _CODE.findall(maps.read_text('ascii', 'replace'))
+    except OSError:
+        return []
+    ranges = [(int(first, 16), int(end, 16)) for first, end in found]
+    return [(first, end) for first, end in ranges if end - first >= _LARGE]

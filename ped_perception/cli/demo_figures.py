@@ -46,6 +46,8 @@ def figures_from_run(run: DemoRun, settings: DemoSettings) -> dict[str, Any]:
         'frames_received': received,
         'frames_processed': count_in(status, 'frames_processed'),
         'frames_dropped': count_in(status, 'frames_dropped'),
+        'frames_reduced': count_in(status, 'frames_reduced'),
+        'frames_small': count_in(status, 'frames_small'),
         'frames_lost_in_transport': run.frames_sent - received,
         'fps': _rate_hz([heard.published_ns for heard in run.heard]),
         'latency_ms': percentiles(latencies_ms(run)),
@@ -101,7 +103,7 @@ def summary(figures: Mapping[str, Any], files: Sequence[Path], logs: Path) -> st
                    f'{figures["views"]}, {figures["backend"]} ({figures["device"]})',
         'frames': f'{figures["frames_sent"]} sent, {figures["frames_received"]} received, '
                   f'{figures["frames_processed"]} processed, {figures["frames_dropped"]} dropped',
-        'rate': f'{written(figures["fps"])} frames per second',
+        'rate': f'{written(figures["fps"])} frames per second{lack_of_time(figures)}',
         'latency': f'p50 {written(latency["p50"])} ms, p95 {written(latency["p95"])} ms, p99 '
                    f'{written(latency["p99"])} ms, from image stamp to published detections',
         'processor': f'{written(figures["cpu_percent"], 0)} % of one core; the camera takes '
@@ -113,6 +115,14 @@ def summary(figures: Mapping[str, Any], files: Sequence[Path], logs: Path) -> st
         'look at': ', '.join(map(str, files)),
         'logs': f'{logs}{os.sep}camera.log, detector.log'}
     return '\n'.join(f'  {label:<12}{text}' for label, text in rows.items())
+
+
+def lack_of_time(figures: Mapping[str, Any]) -> str:
+    """Say what was given up so that no picture had to be dropped; nothing if nothing was."""
+    given_up = [f'{count} {how}' for count, how in (
+        (figures['frames_reduced'], 'through one view only'),
+        (figures['frames_small'], 'by the small network')) if count]
+    return f'; for lack of time seen {", ".join(given_up)}' if given_up else ''
 
 
 def written(value: float | None, decimals: int = 1) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ped_perception.cli.demo_figures import latencies_ms, STAGES, written
+from ped_perception.cli.demo_figures import lack_of_time, latencies_ms, STAGES, written
 from ped_perception.cli.demo_run import DemoRun
 from ped_perception.core.types import Uint8Array
 from ped_perception.evaluation.charts import Chart, histogram, Line
@@ -86,7 +86,8 @@ def verdict(figures: Mapping[str, Any]) -> tuple[str, bool]:
         return (f'{found} detections. {missed} of {figures["frames_sent"]} frames were not '
                 f'looked at: {figures["frames_dropped"]} were replaced by newer ones or '
                 f'unreadable, {figures["frames_lost_in_transport"]} lost on the way.'), False
-    return f'{found} detections. Every one of {figures["frames_sent"]} frames was looked at.', True
+    return (f'{found} detections. Every one of {figures["frames_sent"]} frames was looked at'
+            f'{lack_of_time(figures)}.'), True
 
 
 def _tiles(figures: Mapping[str, Any]) -> tuple[Tile, ...]:

@@ -13,57 +13,106 @@
 # limitations under the License.
 
 """
-When there is time for the further views of a picture, and when not.
+How closely pictures are looked at, when there is no time to look at all of them closely.
 
-The first view of a camera is always looked at. The further ones help to find the nearest and the
-farthest people, but a picture that nobody looks at helps nobody: where the inference cannot keep
-up with all views, the further ones are left out of some pictures before any picture is dropped.
+The first view of a camera is what counts. The further ones help to find the nearest and the
+farthest people, and a smaller network misses some of the farthest; but a picture that nobody
+looks at helps nobody. So before a picture is dropped, further views are left out, and then the
+small network looks instead of the large one.
 """
 
 from __future__ import annotations
 
-# Waiting less than this for a picture means that it was there first: the inference is late.
-ON_TIME_S = 0.5e-3
+from collections.abc import Sequence
+from dataclasses import dataclass
+import enum
 
-# With less load than this, a picture that had to wait is chance, not overload.
-SPARE_LOAD = 0.8
+# A step is to end within so many periods after a picture came. The newest picture waits until a
+# step ends, so that the first one would be lost after two; the rest is for what nobody foresees.
+_MOST_PERIODS = 1.5
 
-# Steps without further views after a step with them has cost a picture: about two seconds.
-PAUSE_STEPS = 50
+# With less load than this, a picture that had to wait is chance, not overload: cameras that are
+# not synchronised wait for each other.
+_SPARE_LOAD = 0.8
+
+# Where the small network, too, would miss half of the pictures.
+_HOPELESS_LOAD = 2.0
 
 
-class ViewBudget:
+class Look(enum.Enum):
+    """How closely the pictures of a step are looked at, the closest first."""
+
+    ALL_VIEWS = 'all views'
+    FIRST_VIEW = 'first view'
+    SMALL_NETWORK = 'small network'
+
+
+@dataclass(frozen=True)
+class Demand:
     """
-    Decides for each step whether all views are looked at. For one thread.
+    What a camera asks of the inference.
 
-    All views, if the thread had to wait for the picture, or is known to have time to spare; only
-    the first, if the picture had to wait. As the newest picture waits until a step ends, one late
-    step costs no picture unless it is two periods long; where that happens nevertheless, a pause
-    follows.
+    Attributes:
+        views: through which its pictures are seen.
+        rate_hz: of its pictures, 0 where it is not known.
+        waited_s: how long its newest picture has waited; None where there is none.
+    """
+
+    views: int
+    rate_hz: float
+    waited_s: float | None = None
+
+
+class LookChooser:
+    """
+    Chooses for each step how closely it looks. For one thread.
+
+    Attributes:
+        counts: steps so far, by how closely they looked.
     """
 
     def __init__(self) -> None:
-        """Begin with all views."""
-        self.reduced = 0
-        self._was_all = True
-        self._pause = 0
+        """Begin without a step."""
+        self.counts = dict.fromkeys(Look, 0)
 
-    def all_views(self, waited_s: float, replaced: bool, load: float = 1.0) -> bool:
+    def choose(self, demands: Sequence[Demand], slot_s: float, small_slots: float | None) -> Look:
         """
-        Decide about the next step.
+        Choose the closest look that leaves time for the pictures that come next.
+
+        Where even the small network would miss most of the pictures, those that are looked at
+        are worth the large one.
 
         Args:
-            waited_s: how long the thread waited for the pictures of the step.
-            replaced: whether a picture was replaced unseen since the last step.
-            load: share of the time that all views of all pictures would take, as far as it is
-                known.
+            demands: of all cameras.
+            slot_s: how long the network takes for a view, in seconds; 0 where it is not known.
+            small_slots: how long the small network takes, as a share of that; None where there
+                is none.
 
         Returns:
-            Whether all views are to be looked at; the answer is counted in ``reduced``.
+            The choice, which is counted in ``counts``.
         """
-        if replaced and self._was_all:
-            self._pause = PAUSE_STEPS
-        self._pause = max(0, self._pause - 1)
-        self._was_all = not self._pause and (waited_s > ON_TIME_S or load < SPARE_LOAD)
-        self.reduced += not self._was_all
-        return self._was_all
+        look = (Look.FIRST_VIEW if any(demand.views > 1 for demand in demands)
+                else Look.ALL_VIEWS)
+        if _leaves_time(demands, [demand.views * slot_s for demand in demands]):
+            look = Look.ALL_VIEWS
+        elif (small_slots is not None
+                and not _leaves_time(demands, [slot_s] * len(demands))
+                and _load(demands, [small_slots * slot_s] * len(demands)) < _HOPELESS_LOAD):
+            look = Look.SMALL_NETWORK
+        self.counts[look] += 1
+        return look
+
+
+def _leaves_time(demands: Sequence[Demand], costs_s: Sequence[float]) -> bool:
+    """Tell whether all would be well if a picture of each camera took so long."""
+    if _load(demands, costs_s) < _SPARE_LOAD:
+        return True
+    step_s = sum(cost_s for demand, cost_s in zip(demands, costs_s, strict=True)
+                 if demand.waited_s is not None)
+    return all((demand.waited_s + step_s) * demand.rate_hz <= _MOST_PERIODS
+               for demand in demands if demand.waited_s is not None)
+
+
+def _load(demands: Sequence[Demand], costs_s: Sequence[float]) -> float:
+    """Give the share of the time that all pictures would take."""
+    return sum(demand.rate_hz * cost_s for demand, cost_s in zip(demands, costs_s, strict=True))

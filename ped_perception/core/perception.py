@@ -63,7 +63,7 @@ class Perception:
     """
 
     def __init__(self, backend: Backend, config: PerceptionConfig, ids: Ids | None = None,
-                 ) -> None:
+                 small: Backend | None = None) -> None:
         """
         Take a backend, which the caller closes, and check the configuration.
 
@@ -71,11 +71,12 @@ class Perception:
             backend: that detects.
             config: all parameters.
             ids: of the run, where something was followed before; else they begin at 1.
+            small: the same network for a smaller input, for :meth:`detect` in a hurry.
 
         Raises:
             ConfigError: a view cannot be read, or the views do not fit the batch.
         """
-        self.pipeline = Pipeline(backend, config.detector, config.tracker.low_score)
+        self.pipeline = Pipeline(backend, config.detector, config.tracker.low_score, small)
         self.follower = Follower(config.tracker, config.ground, config.ground_filter, ids)
         self._thread = ThreadPoolExecutor(1, 'follow')
         self._waiting: deque[Future[None]] = deque()
@@ -94,7 +95,7 @@ class Perception:
         self.close()
 
     def detect(self, frames: Sequence[Frame], views: Sequence[Sequence[ViewSpec]] | None = None,
-               ) -> tuple[tuple[Detections, ...], StageTimes]:
+               small: bool = False) -> tuple[tuple[Detections, ...], StageTimes]:
         """
         Detect people in the newest pictures of some cameras; follow them next, in their order.
 
@@ -103,6 +104,7 @@ class Perception:
         Args:
             frames: at most one of each camera.
             views: of each frame, None for those of the configuration.
+            small: let the small network look, if there is one.
 
         Returns:
             The detections of each frame, in the same order, and the times of the stages.
@@ -112,7 +114,7 @@ class Perception:
         """
         for frame in frames:
             self._thread.submit(self.follower.look_ahead, frame)
-        return self.pipeline.step(frames, views)
+        return self.pipeline.step(frames, views, small)
 
     def afterwards(self, task: Callable[[], None], most_waiting: int = 1) -> Future[None]:
         """

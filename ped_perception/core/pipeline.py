@@ -154,7 +154,8 @@ class Pipeline:
     cameras cost one inference each as long as their views fit the batch.
     """
 
-    def __init__(self, backend: Backend, config: DetectorConfig, least_score: float = 1.0) -> None:
+    def __init__(self, backend: Backend, config: DetectorConfig, least_score: float = 1.0,
+                 small: Backend | None = None) -> None:
         """
         Take a backend, which the caller closes, and check the configuration.
 
@@ -163,11 +164,12 @@ class Pipeline:
             config: what to do with a picture.
             least_score: detections are given from this score on where it is less than
                 ``config.score_threshold``: trackers can use what is too unsure to be published.
+            small: the same network for a smaller input, for :meth:`step` in a hurry.
 
         Raises:
             ConfigError: see :meth:`configure`.
         """
-        self._backend = backend
+        self._backend, self._small = backend, small
         self._least_score = least_score
         self.configure(config)
 
@@ -197,9 +199,9 @@ class Pipeline:
         """Layouts of ``core.native`` that need not be decoded for the backend."""
         return self._backend.native_layouts
 
-    def take_backend(self, backend: Backend) -> None:
-        """Go on with another backend for the same network; the old one is not touched."""
-        self._backend = backend
+    def take_backends(self, backend: Backend, small: Backend | None) -> None:
+        """Go on with other backends for the same network; the old ones are not touched."""
+        self._backend, self._small = backend, small
 
     @property
     def config(self) -> DetectorConfig:
@@ -207,7 +209,7 @@ class Pipeline:
         return self._config
 
     def step(self, frames: Sequence[Frame], views: Sequence[Sequence[ViewSpec]] | None = None,
-             ) -> tuple[tuple[Detections, ...], StageTimes]:
+             small: bool = False) -> tuple[tuple[Detections, ...], StageTimes]:
         """
         Detect pedestrians in some frames.
 
@@ -215,6 +217,7 @@ class Pipeline:
             frames: of any cameras and sizes.
             views: of each frame, at least one and no more than fit a batch; None for those of
                 the configuration.
+            small: let the small network look, if there is one.
 
         Returns:
             The detections of each frame, in the same order, and the time of each stage.
@@ -222,30 +225,31 @@ class Pipeline:
         Raises:
             BackendError: the inference failed; the frames are lost, the pipeline stays usable.
         """
-        network_hw = self._backend.info.network_hw
+        backend = self._small if small and self._small is not None else self._backend
+        network_hw = backend.info.network_hw
         placed = [[place_view(spec, frame.source_hw, network_hw)
                    for spec in (self._view_specs if views is None else views[index])]
                   for index, frame in enumerate(frames)]
         detections: list[Detections] = []
         total = StageTimes(0.0, 0.0, 0.0)
         for first, end in batches([len(of_frame) for of_frame in placed],
-                                  self._backend.info.max_batch):
-            found, times = self._step_batch(frames[first:end], placed[first:end])
+                                  backend.info.max_batch):
+            found, times = self._step_batch(backend, frames[first:end], placed[first:end])
             detections += found
             total = total.plus(times)
         return tuple(detections), total
 
-    def _step_batch(self, frames: Sequence[Frame], views: Sequence[Sequence[View]]
-                    ) -> tuple[list[Detections], StageTimes]:
+    def _step_batch(self, backend: Backend, frames: Sequence[Frame],
+                    views: Sequence[Sequence[View]]) -> tuple[list[Detections], StageTimes]:
         start = time.perf_counter()
         slots, slot = [], 0
         for frame, of_frame in zip(frames, views, strict=True):
             slots.append(range(slot, slot + len(of_frame)))
             for view in of_frame:
-                self._backend.fill(slot, frame.pixels, view)
+                backend.fill(slot, frame.pixels, view)
                 slot += 1
         filled = time.perf_counter()
-        candidates = self._backend.infer(slot)
+        candidates = backend.infer(slot)
         inferred = time.perf_counter()
         config = self._config
         detections = [

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 # Weight of a new measurement of the time of a slot.
-_MEMORY = 0.1
+_MEMORY = 0.2
 
 
 class Schedule:
@@ -50,14 +50,15 @@ class Schedule:
         self.slot_s = 0.0
         self.left_out = 0
 
-    def choose(self, cameras: Sequence[str], views: Mapping[str, int], budget_s: float,
+    def choose(self, cameras: Sequence[str], views: Mapping[str, float], budget_s: float,
                urgent: Collection[str] = (), urgency: float = 1.0) -> list[str]:
         """
         Choose among the cameras that have a picture; at least one is chosen.
 
         Args:
             cameras: that have a picture.
-            views: of each camera, the slots of a batch that it takes.
+            views: of each camera, the slots that it takes; those of a smaller network are parts
+                of one.
             budget_s: time that the inference may take.
             urgent: cameras that matter more than usual now.
             urgency: factor of their priorities.
@@ -67,7 +68,7 @@ class Schedule:
         """
         waiting = sorted(cameras, key=lambda camera: self._virtual[camera])
         chosen: list[str] = []
-        slots = 0
+        slots = 0.0
         for camera in waiting:
             slots += views[camera]
             if chosen and slots * self.slot_s > budget_s:
@@ -83,8 +84,8 @@ class Schedule:
             self._virtual[camera] += 1 / (self._priorities[camera] * factor)
         return chosen
 
-    def measured(self, slots: int, duration_s: float) -> None:
-        """Take the time of an inference of some slots."""
+    def measured(self, slots: float, duration_s: float) -> None:
+        """Take the time of an inference of some slots, or parts of them, see :meth:`choose`."""
         slot_s = duration_s / slots
         self.slot_s += (slot_s - self.slot_s) * (_MEMORY if self.slot_s else 1.0)
 

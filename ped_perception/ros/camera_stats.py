@@ -21,6 +21,7 @@ import enum
 import math
 import statistics
 
+from ped_perception.core.overload import Look
 from ped_perception.core.stats import RateMeter, RollingWindow
 
 STAGES = ('receive', 'decode', 'views', 'infer', 'postprocess', 'track', 'publish')
@@ -70,7 +71,7 @@ class CameraStats:
         """Begin at zero."""
         self.received = 0
         self.processed = 0
-        self.reduced = 0
+        self.looks = dict.fromkeys(Look, 0)
         self.detections = 0
         self.drops = dict.fromkeys(Drop, 0)
         self.last_problem = ''
@@ -84,6 +85,7 @@ class CameraStats:
         self._intervals_s: deque[float] = deque(maxlen=_INTERVALS)
         self._usable: deque[bool] = deque(maxlen=_RECENT)
         self._latencies_s: deque[float] = deque(maxlen=_RECENT)
+        self._looks: deque[Look] = deque(maxlen=_RECENT)
 
     def arrived(self, now_s: float) -> None:
         """Count a picture that came in, usable or not; the time is of the steady clock."""
@@ -100,6 +102,11 @@ class CameraStats:
             self._usable.append(False)
         if problem:
             self.last_problem = problem
+
+    def looks_at(self, look: Look) -> None:
+        """Count a picture that the inference begins to look at."""
+        self.looks[look] += 1
+        self._looks.append(look)
 
     def looked_at(self, received_s: float, now_s: float, latency_s: float, people: int) -> None:
         """
@@ -147,6 +154,11 @@ class CameraStats:
         """Share of the newest pictures that could not be used."""
         usable = list(self._usable)
         return 1 - sum(usable) / len(usable) if usable else 0.0
+
+    def share_of(self, look: Look) -> float:
+        """Give the share of the newest pictures that were looked at so closely."""
+        looks = list(self._looks)
+        return looks.count(look) / len(looks) if looks else 0.0
 
     @property
     def total_dropped(self) -> int:

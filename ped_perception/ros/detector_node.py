@@ -31,7 +31,6 @@ from typing import Any
 from ped_perception.core.errors import ConfigError, PedPerceptionError
 from ped_perception.core.health import CameraFacts, NodeFacts
 from ped_perception.core.ids import Ids
-from ped_perception.core.pipeline import Backend
 from ped_perception.ros import diagnostics
 from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.cameras import make_cameras
@@ -42,7 +41,7 @@ from ped_perception.ros.health import HealthReporter
 from ped_perception.ros.inputs import Inputs
 from ped_perception.ros.lookout import Lookout
 from ped_perception.ros.memory import prefer_huge_pages
-from ped_perception.ros.network import check_network, open_network
+from ped_perception.ros.network import check_networks, Networks, open_networks
 from ped_perception.ros.params import refusal
 from ped_perception.ros.pictures import Camera
 from ped_perception.ros.running import ManagedNode, run_node
@@ -175,7 +174,7 @@ class DetectorNode(ManagedNode):
             raise
         self._lookout = Lookout(
             self._cameras, self._settings.lookout(), self._settings.recovery, self._surroundings,
-            self._ground, functools.partial(self._open_network, slots), self._ids,
+            self._ground, functools.partial(self._open_networks, slots), self._ids,
             self.get_clock(), self.get_logger())
         self._worker = Worker(self._lookout, functools.partial(self._on_death, 'inference'))
         self._worker.start()
@@ -187,28 +186,28 @@ class DetectorNode(ManagedNode):
             f'{info.model} {info.network_hw[1]}x{info.network_hw[0]} {info.precision} loaded: '
             f'{info.device}, up to {info.max_batch} views at once')
 
-    def _open_network(self, slots: int, may_build: bool) -> Backend:
-        """Open the network, in the inference thread."""
-        backend = open_network(self._settings.backend, slots, may_build=may_build,
-                               logger=self.get_logger())
+    def _open_networks(self, slots: int, may_build: bool) -> Networks:
+        """Open the networks, in the inference thread."""
+        networks = open_networks(self._settings.backend, slots, len(self._cameras),
+                                 may_build=may_build, logger=self.get_logger())
         if self._state == 'active':
             # After failures: what failed once must show that it finds people again.
             try:
-                self._check_network(backend)
+                self._check_networks(networks)
             except Exception:
-                backend.close()
+                networks.close()
                 raise
-        return backend
+        return networks
 
-    def _check_network(self, backend: Backend) -> None:
-        check_network(self._settings.node.self_test, self._settings.backend.model, backend,
-                      self.get_logger())
+    def _check_networks(self, networks: Networks) -> None:
+        check_networks(self._settings.node.self_test, self._settings.backend.model, networks,
+                       self.get_logger())
 
     def _activate(self) -> None:
-        backend = self._lookout.backend if self._lookout is not None else None
-        if self._worker is None or backend is None:
+        networks = self._lookout.networks if self._lookout is not None else None
+        if self._worker is None or networks is None:
             raise PedPerceptionError('The network is not loaded; clean up and configure again.')
-        self._worker.call(functools.partial(self._check_network, backend))
+        self._worker.call(functools.partial(self._check_networks, networks))
         self._surroundings.listen(to_transforms=any(
             camera.geometry.needs_transforms for camera in self._cameras.values()))
         if self._enabled:

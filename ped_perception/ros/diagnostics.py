@@ -27,6 +27,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ped_perception.backends.process_memory import peak_memory_mb
 from ped_perception.core.config import text_from_size_hw
 from ped_perception.core.health import CameraFacts, Health, HealthConfig, HealthReport
+from ped_perception.core.overload import Look
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.recovery import RecoveryConfig
 from ped_perception.engine.gpu import pci_bus_id
@@ -111,6 +112,8 @@ def health_values(camera: Camera, now_s: float) -> dict[str, float | str]:
     stats, name = camera.stats, camera.name
     return {f'{name}.age_s': now_s - stats.looked_at_s, f'{name}.fps': stats.rate.rate_hz(now_s),
             f'{name}.received_fps': stats.received_rate.rate_hz(now_s),
+            f'{name}.first_view_share': stats.share_of(Look.FIRST_VIEW),
+            f'{name}.small_network_share': stats.share_of(Look.SMALL_NETWORK),
             f'{name}.ground': camera.geometry.problem,
             **{f'{name}.drops.{cause.value}': str(count) for cause, count in stats.drops.items()}}
 
@@ -118,7 +121,8 @@ def health_values(camera: Camera, now_s: float) -> dict[str, float | str]:
 def load_values(lookout: Lookout) -> dict[str, float | str]:
     """Give how overload is handled, failures of the inference, and what positions say."""
     return {'cameras_left_out': str(lookout.schedule.left_out),
-            'steps_with_fewer_views': str(lookout.budget.reduced),
+            'steps_with_fewer_views': str(lookout.looks.counts[Look.FIRST_VIEW]),
+            'steps_with_small_network': str(lookout.looks.counts[Look.SMALL_NETWORK]),
             'inference_ms_per_view': lookout.schedule.slot_s * 1e3,
             'inference_failures': str(lookout.recovery.total),
             'odometry': lookout.odometry_problem,
@@ -139,7 +143,8 @@ def camera_values(stats: CameraStats, now_s: float) -> dict[str, float]:
     p50, p95, p99 = stats.latency_ms.percentiles(50, 95, 99)
     return {'frames_received': stats.received, 'frames_processed': stats.processed,
             'frames_dropped': stats.total_dropped, 'frames_bad': stats.drops[Drop.BAD],
-            'frames_reduced': stats.reduced,
+            'frames_reduced': stats.looks[Look.FIRST_VIEW],
+            'frames_small': stats.looks[Look.SMALL_NETWORK],
             **{f'drops_{cause.value}': count for cause, count in stats.drops.items()},
             'detections_total': stats.detections, 'fps': stats.rate.rate_hz(now_s),
             'latency_ms_p50': p50, 'latency_ms_p95': p95, 'latency_ms_p99': p99,

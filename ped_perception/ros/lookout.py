@@ -34,9 +34,9 @@ from ped_perception.core.follow import Mounting
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.ids import Ids
-from ped_perception.core.overload import ViewBudget
+from ped_perception.core.overload import Demand, Look, LookChooser
 from ped_perception.core.perception import Perception, PerceptionConfig
-from ped_perception.core.pipeline import Backend, BackendInfo
+from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.recovery import Recovery, RecoveryConfig
 from ped_perception.core.schedule import Schedule
 from ped_perception.core.stamps import AgeConfig
@@ -50,6 +50,7 @@ from ped_perception.core.views import (
 from ped_perception.ros.announcer import Announcer, LookedAt
 from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.ground_output import GroundOutput
+from ped_perception.ros.network import Networks
 from ped_perception.ros.pictures import Camera, Picture, PictureTaker
 from ped_perception.ros.surroundings import Surroundings
 from ped_perception.ros.worker import Arrival, explain
@@ -79,7 +80,7 @@ class Lookout:
     Attributes:
         recovery: failures of the inference.
         schedule: of the cameras under overload.
-        budget: of the further views.
+        looks: how closely pictures are looked at.
         step_began_s: steady clock, when the inference at hand began; NaN while there is none.
         waits_since_s: the same for the thread that follows people, while it is waited for.
         info: what runs the network; None before it is loaded.
@@ -87,7 +88,7 @@ class Lookout:
 
     def __init__(self, cameras: Mapping[str, Camera], config: LookoutConfig,
                  recovery: RecoveryConfig, surroundings: Surroundings, ground: GroundOutput,
-                 open_network: Callable[[bool], Backend], ids: Ids, clock: Clock,
+                 open_networks: Callable[[bool], Networks], ids: Ids, clock: Clock,
                  logger: RcutilsLogger) -> None:
         """
         Prepare.
@@ -98,8 +99,8 @@ class Lookout:
             recovery: how failures are treated.
             surroundings: transforms and odometry.
             ground: publishers of everybody around the vehicle.
-            open_network: opens the backend in this thread, again after failures; told whether it
-                may build what is missing.
+            open_networks: opens the backends in this thread, again after failures; told whether
+                it may build what is missing.
             ids: of the node's run.
             clock: of the node.
             logger: of the node.
@@ -107,11 +108,11 @@ class Lookout:
         self._cameras = cameras
         self._config = config
         self._surroundings = surroundings
-        self._open_network, self._ids = open_network, ids
+        self._open_networks, self._ids = open_networks, ids
         self._clock, self._logger = clock, logger
-        self._backend: Backend | None = None
+        self._networks: Networks | None = None
         self._perception: Perception | None = None
-        self._all_views = True
+        self._look = Look.ALL_VIEWS
         self._time_was_set = False
         self._taker = PictureTaker(cameras, surroundings, logger)
         self._announcer = Announcer(
@@ -120,7 +121,7 @@ class Lookout:
         self.recovery = Recovery(recovery)
         self.schedule = Schedule({name: camera.config.priority
                                   for name, camera in cameras.items()})
-        self.budget = ViewBudget()
+        self.looks = LookChooser()
         self.step_began_s = self.waits_since_s = math.nan
         self.info: BackendInfo | None = None
 
@@ -141,9 +142,9 @@ class Lookout:
     # --- the job -----------------------------------------------------------------------------
 
     @property
-    def backend(self) -> Backend | None:
-        """The loaded network, None where it is not."""
-        return self._backend
+    def networks(self) -> Networks | None:
+        """What is loaded, None where nothing is."""
+        return self._networks
 
     @property
     def danger(self) -> Danger:
@@ -151,43 +152,55 @@ class Lookout:
         return self._announcer.danger
 
     def begin(self) -> None:
-        """Load the network."""
+        """Load the networks."""
         # One thread of OpenCV: its pool would fight the inference for the cores.
         cv2.setNumThreads(1)
-        self._backend = self._open_network(True)
+        self._networks = self._open_networks(True)
+        full = self._networks.full
         try:
-            self._perception = Perception(self._backend, self._config.perception, self._ids)
+            self._perception = Perception(full, self._config.perception, self._ids,
+                                          self._networks.small)
             # The first inference allocates; it must not be the first picture of the road.
-            self._backend.infer(self._backend.info.max_batch)
+            for backend in self._networks.all:
+                backend.infer(backend.info.max_batch)
+            began_s = time.perf_counter()
+            full.infer(1)
+            self.schedule.measured(1, time.perf_counter() - began_s)
         except Exception:
             self.end()
             raise
-        self.info = self._backend.info
+        self.info = full.info
 
     def end(self) -> None:
-        """Release the network."""
+        """Release the networks."""
         self._release()
         self._taker.close()
         if self._perception is not None:
             self._perception.close()
 
     def _release(self) -> None:
-        if self._backend is not None:
-            self._backend.close()
-        self._backend = None
+        if self._networks is not None:
+            self._networks.close()
+        self._networks = None
 
-    def choose(self, cameras: list[str], waited_s: float, replaced: bool) -> Sequence[str]:
-        """Choose the cameras to look at now, and whether there is time for all their views."""
-        views = {name: len(self._view_texts(self._cameras[name])) for name in self._cameras}
-        # A camera whose period is not known yet adds nothing.
-        load = sum(views[name] * self.schedule.slot_s / period_s
-                   for name in self._cameras
-                   if (period_s := self._cameras[name].stats.period_s) > 0)
-        self._all_views = self.budget.all_views(waited_s, replaced, load)
-        if not self._all_views:
-            views = dict.fromkeys(views, 1)
-        return self.schedule.choose(cameras, views, self._config.step_budget_s,
+    def choose(self, waited_s: Mapping[str, float]) -> Sequence[str]:
+        """Choose the cameras to look at now, and how closely."""
+        now_s = time.monotonic()
+        views = {name: len(self._view_texts(camera)) for name, camera in self._cameras.items()}
+        demands = [Demand(views[name], camera.rate_hz(now_s), waited_s.get(name))
+                   for name, camera in self._cameras.items()]
+        small_slots = self._networks.small_slots if self._networks is not None else None
+        self._look = self.looks.choose(demands, self.schedule.slot_s, small_slots)
+        slots: Mapping[str, float] = (
+            views if self._look is Look.ALL_VIEWS else dict.fromkeys(views, self._slot_share))
+        return self.schedule.choose(list(waited_s), slots, self._config.step_budget_s,
                                     self.danger.cameras, self._config.corridor.priority)
+
+    @property
+    def _slot_share(self) -> float:
+        """What a slot of the network that looks takes, as a share of one of the full network."""
+        small = self._networks.small_slots if self._networks is not None else None
+        return small if self._look is Look.SMALL_NETWORK and small is not None else 1.0
 
     def process(self, arrivals: Sequence[Arrival]) -> None:
         """Look at the newest pictures of some cameras."""
@@ -240,9 +253,10 @@ class Lookout:
         views = [self._views_of(frame, mountings[frame.camera]) for frame in frames]
         ego = self._ego(max(frame.stamp_ns for frame in frames))
         self.step_began_s = time.monotonic()
-        detections, times = self._perception.detect(frames, views)
+        detections, times = self._perception.detect(frames, views,
+                                                    self._look is Look.SMALL_NETWORK)
         self.step_began_s = math.nan
-        self.schedule.measured(sum(len(of_frame) for of_frame in views),
+        self.schedule.measured(self._slot_share * sum(len(of_frame) for of_frame in views),
                                times.views_s + times.infer_s + times.postprocess_s)
         if self.recovery.succeeded():
             self._logger.info('The inference works again')
@@ -283,14 +297,13 @@ class Lookout:
         """Give the views of a picture; without time only the first."""
         camera = self._cameras[frame.camera]
         texts = self._view_texts(camera)
+        look = Look.ALL_VIEWS if self._look is Look.FIRST_VIEW and len(texts) == 1 else self._look
+        camera.stats.looks_at(look)
         assert self.info is not None
         horizon = (camera.geometry.horizon(frame, mounting, self.info.network_hw)
-                   if HORIZON in texts and (self._all_views or len(texts) == 1) else None)
+                   if HORIZON in texts and (look is Look.ALL_VIEWS or len(texts) == 1) else None)
         specs = specs_from_texts(texts, region_from_numbers(camera.config.roi, 'roi'), horizon)
-        if self._all_views:
-            return specs
-        camera.stats.reduced += len(texts) > 1
-        return specs[:1]
+        return specs if look is Look.ALL_VIEWS else specs[:1]
 
     # --- failures ----------------------------------------------------------------------------
 
@@ -304,17 +317,17 @@ class Lookout:
         try:
             self._release()
             # Not while driving: a build takes minutes.
-            self._backend = self._open_network(False)
+            self._networks = self._open_networks(False)
         except Exception as error:  # noqa: BLE001 - the driver may raise anything
             self._failed(error)
             return False
         finally:
             self.step_began_s = math.nan
         assert self._perception is not None
-        self._perception.pipeline.take_backend(self._backend)
+        self._perception.pipeline.take_backends(self._networks.full, self._networks.small)
         # Whatever it was that failed: nothing of it may be left.
         self._perception.reset()
-        self.info = self._backend.info
+        self.info = self._networks.full.info
         return True
 
     def _lose(self, camera: str) -> None:

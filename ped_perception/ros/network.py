@@ -12,49 +12,94 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Loads the network, and sees that it finds known people before anybody relies on it."""
+"""Loads the networks, and sees that they find known people before anybody relies on them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+import math
 
-from ped_perception.backends import BackendConfig, open_backend
+from ped_perception.backends import BackendConfig, open_backend, open_small
+from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.pipeline import Backend
 from ped_perception.engine.ensure import Watch
 from ped_perception.engine.golden import run_golden, shipped_expectation
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 
-def open_network(config: BackendConfig, slots: int, *, may_build: bool, logger: RcutilsLogger,
-                 ) -> Backend:
+@dataclass(frozen=True, eq=False)
+class Networks:
     """
-    Open the network; for the thread that will own it.
+    What looks at pictures: one thread opens, uses and closes it.
+
+    Attributes:
+        full: for the input ``network_size``.
+        small: for ``overload_size``, None where there is none.
+    """
+
+    full: Backend
+    small: Backend | None = None
+
+    @property
+    def all(self) -> tuple[Backend, ...]:
+        """All there are."""
+        return (self.full,) if self.small is None else (self.full, self.small)
+
+    @property
+    def small_slots(self) -> float | None:
+        """How long the small one takes, as a share of the full one; None where there is none."""
+        if self.small is None:
+            return None
+        # Both do the same for each pixel.
+        return math.prod(self.small.info.network_hw) / math.prod(self.full.info.network_hw)
+
+    def close(self) -> None:
+        """Release everything; closing twice is harmless."""
+        for backend in self.all:
+            backend.close()
+
+
+def open_networks(config: BackendConfig, slots: int, cameras: int, *, may_build: bool,
+                  logger: RcutilsLogger) -> Networks:
+    """
+    Open the network, and the small one beside it; for the thread that will own them.
 
     Args:
         config: which one, and what runs it.
         slots: of a batch.
+        cameras: of which the small network sees one view each.
         may_build: what is missing may be built, which takes minutes and is then said.
         logger: of the node.
 
     Raises:
         PedPerceptionError: see ``backends.open_backend``.
     """
-    return open_backend(
-        replace(config, allow_build=config.allow_build and may_build), slots,
-        Watch(building=lambda plan: logger.warning(
+    config = replace(config, allow_build=config.allow_build and may_build)
+    watch = Watch(
+        building=lambda plan: logger.warning(
             f'Building {plan.name} for this GPU, which takes minutes. Build it beforehand '
             f'with: ped_engine build {config.model}'),
-            waiting=lambda: logger.warning('Another process builds the plan; waiting for it')))
+        waiting=lambda: logger.warning('Another process builds the plan; waiting for it'))
+    full = open_backend(config, slots, watch)
+    try:
+        return Networks(full, open_small(config, full.info, cameras, watch))
+    except PedPerceptionError as error:
+        if config.overload_size == 'auto':
+            logger.info(f'Under overload pictures are dropped, for want of a smaller network: '
+                        f'{error}')
+            return Networks(full)
+        full.close()
+        raise
 
 
-def check_network(mode: str, model: str, backend: Backend, logger: RcutilsLogger) -> None:
+def check_networks(mode: str, model: str, networks: Networks, logger: RcutilsLogger) -> None:
     """
-    Look for known pedestrians with the network as it was loaded; in the thread that owns it.
+    Look for known pedestrians with what was loaded; in the thread that owns it.
 
     Args:
         mode: the parameter ``self_test``.
         model: its name or path.
-        backend: the loaded network.
+        networks: as they were loaded.
         logger: is told what came out.
 
     Raises:
@@ -62,12 +107,13 @@ def check_network(mode: str, model: str, backend: Backend, logger: RcutilsLogger
     """
     if mode == 'skip':
         return
-    height, width = backend.info.network_hw
-    if mode == 'known' and shipped_expectation(model, (height, width)) is None:
-        logger.warning(
-            f'No self-test: what {model} must find at {width}x{height} is not shipped. Verify it '
-            f'once with: ped_engine verify {model}')
-        return
-    report = run_golden(backend, model)
-    report.refuse()
-    logger.info(f'Self-test passed: {report}')
+    for backend in networks.all:
+        height, width = backend.info.network_hw
+        if mode == 'known' and shipped_expectation(model, (height, width)) is None:
+            logger.warning(
+                f'No self-test: what {model} must find at {width}x{height} is not shipped. Verify '
+                f'it once with: ped_engine verify {model} --size {width}x{height}')
+            continue
+        report = run_golden(backend, model)
+        report.refuse()
+        logger.info(f'Self-test passed: {report}')

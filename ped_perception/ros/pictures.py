@@ -44,6 +44,9 @@ from sensor_msgs.msg import CompressedImage
 # A problem that comes with every picture is logged once in this time.
 _LOG_PERIOD_S = 5.0
 
+# A camera that has sent nothing for so many of its periods asks nothing of the inference.
+_SILENT_PERIODS = 5
+
 
 @dataclass(eq=False)
 class Camera:
@@ -68,6 +71,23 @@ class Camera:
     image_problems: tuple[str, ...] = ()
     silence: str = ''
     rivals: str = ''
+
+    def rate_hz(self, now_s: float) -> float:
+        """
+        Give how many pictures a second are to be looked at.
+
+        Args:
+            now_s: steady clock.
+
+        Returns:
+            0 before the second picture, and when no more come.
+        """
+        period_s = self.stats.period_s
+        # Written so that NaN gives 0.
+        if not (period_s > 0 and now_s - self.stats.received_s < _SILENT_PERIODS * period_s):
+            return 0.0
+        target_hz = self.config.target_rate_hz
+        return min(1 / period_s, target_hz) if target_hz > 0 else 1 / period_s
 
 
 @dataclass(frozen=True, eq=False)

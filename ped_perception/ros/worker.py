@@ -21,7 +21,7 @@ there, newest only, and never looks at a picture that a newer one has replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 import threading
@@ -63,9 +63,8 @@ class Taken:
     arrivals: list[Arrival]
 
 
-# Chooses among the cameras that have a message, from how long there was nothing to take in
-# seconds and whether a message was replaced unseen since the last time.
-Choose = Callable[[list[str], float, bool], Sequence[str]]
+# Chooses among the cameras that have a message, from how long it has waited, in seconds.
+Choose = Callable[[Mapping[str, float]], Sequence[str]]
 
 
 class Job(Protocol):
@@ -74,7 +73,7 @@ class Job(Protocol):
     def begin(self) -> None:
         """Load what is needed; what it raises is raised where the worker was started."""
 
-    def choose(self, cameras: list[str], waited_s: float, replaced: bool) -> Sequence[str]:
+    def choose(self, waited_s: Mapping[str, float]) -> Sequence[str]:
         """Choose the cameras whose messages are taken now; called with the slots locked."""
 
     def process(self, arrivals: Sequence[Arrival]) -> None:
@@ -84,8 +83,8 @@ class Job(Protocol):
         """Release everything."""
 
 
-def _everybody(cameras: list[str], waited_s: float, replaced: bool) -> Sequence[str]:
-    return cameras
+def _everybody(waited_s: Mapping[str, float]) -> Sequence[str]:
+    return list(waited_s)
 
 
 class Slots:
@@ -96,14 +95,12 @@ class Slots:
         self._condition = threading.Condition()
         self._newest: dict[str, Arrival] = {}
         self._tasks: list[Callable[[], None]] = []
-        self._replaced = False
         self._closed = False
 
     def put(self, arrival: Arrival) -> bool:
         """Store the newest message of a camera; tell whether it replaced one unseen."""
         with self._condition:
             replaced = arrival.camera in self._newest
-            self._replaced |= replaced
             self._newest[arrival.camera] = arrival
             self._condition.notify()
         return replaced
@@ -124,14 +121,14 @@ class Slots:
             choose: the cameras whose messages are taken; the others stay, until newer ones of
                 the same camera replace them.
         """
-        begin_s = time.monotonic()
         with self._condition:
             self._condition.wait_for(lambda: self._newest or self._tasks or self._closed)
             arrivals: list[Arrival] = []
             if self._newest and not self._closed:
-                chosen = choose(list(self._newest), time.monotonic() - begin_s, self._replaced)
+                now_s = time.monotonic()
+                chosen = choose({camera: now_s - arrival.received_s
+                                 for camera, arrival in self._newest.items()})
                 arrivals = [self._newest.pop(camera) for camera in chosen]
-                self._replaced = False
             tasks, self._tasks = self._tasks, []
         return Taken(tasks, arrivals)
 

@@ -30,6 +30,8 @@ from ped_perception.backends import (
     choose_backend,
     open_backend,
     open_graph,
+    open_small,
+    small_size_hw,
     Watch,
 )
 from ped_perception.core.errors import (
@@ -39,6 +41,7 @@ from ped_perception.core.errors import (
     MissingExtraError,
     ModelError,
 )
+from ped_perception.core.pipeline import BackendInfo
 from ped_perception.engine import ensure, gate, locate
 from ped_perception.engine.flavors import FLAVORS, Library
 from ped_perception.engine.golden import golden_pictures
@@ -124,6 +127,44 @@ def test_auto_asks_no_tensorrt_where_there_is_no_gpu(auto, monkeypatch):
 def test_auto_with_nothing_installed_says_what_to_install(auto):
     with pytest.raises(BackendError, match='pip install'):
         choose_backend(auto(()))
+
+
+def info(backend='openvino', network_hw=(384, 640)):
+    """Say what the full network is."""
+    return BackendInfo(backend, 'nanodet_g', 'fp32', network_hw, 2, 8, 'a double')
+
+
+@pytest.mark.parametrize(('text', 'full', 'size_hw', 'why'), [
+    ('auto', info(), (256, 416), 'about 65 % of the default'),
+    ('auto', info('onnxruntime', (544, 960)), (352, 640), 'in whole strides'),
+    ('auto', info('tensorrt'), None, 'a GPU needs none, and nobody built a plan of it'),
+    ('auto', info(network_hw=(192, 320)), None, 'it would see too little'),
+    ('none', info(), None, 'as it was said'),
+    ('320x192', info(), (192, 320), 'as it was said'),
+    ('320x192', info('tensorrt'), (192, 320), 'on a GPU, too, whose plan must then be there'),
+])
+def test_the_size_of_the_small_network(text, full, size_hw, why):
+    assert small_size_hw(text, full) == size_hw, why
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('640x384', 'overload_size is 640x384, no smaller than network_size, 640x384'),
+    ('small', 'WIDTHxHEIGHT'),
+])
+def test_a_small_network_that_is_none_is_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        small_size_hw(text, info())
+
+
+def test_the_small_network_runs_as_the_full_one_does(monkeypatch):
+    asked = []
+    monkeypatch.setattr(backends, 'open_backend', lambda *arguments: asked.append(arguments))
+    config = BackendConfig(threads=3, plan='full.plan', overload_size='320x192')
+    open_small(config, info('tensorrt'), 6)
+    open_small(replace(config, overload_size='none'), info('tensorrt'), 6)
+    ((opened, max_batch, _),) = asked
+    assert opened == replace(config, backend='tensorrt', network_size='320x192', plan='')
+    assert max_batch == 6
 
 
 def test_an_unknown_backend_lists_the_known():
@@ -328,7 +369,7 @@ def test_a_missing_graph_is_refused(tmp_path):
 @pytest.mark.parametrize(('name', 'precision', 'fast', 'size', 'ends', 'why'), [
     ('openvino', 'auto', True, '640x384', '-int8', 'shipped, and this processor gains'),
     ('openvino', 'auto', False, '640x384', '-fp32', 'no gain on this processor'),
-    ('openvino', 'auto', True, '416x256', '-fp32', 'not shipped for this size'),
+    ('openvino', 'auto', True, '448x256', '-fp32', 'not shipped for this size'),
     ('openvino', 'fp32', True, '640x384', '-fp32', 'asked for'),
     ('onnxruntime', 'auto', True, '640x384', '-fp32', 'slower there than float32'),
     ('onnxruntime', 'int8', False, '640x384', '-int8', 'asked for'),

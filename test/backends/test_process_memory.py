@@ -84,6 +84,34 @@ def test_what_a_process_keeps_for_later_goes_back_when_asked():
     assert float(given_back_mb) > 50
 
 
+MAPS = """\
+55d0c0000000-55d0c0200000 r-xp 00000000 fd:00 1234                       /usr/bin/python3.11
+7f0000000000-7f0000400000 r--p 00000000 fd:00 42                         /lib/libbig.so
+7f0000400000-7f0000a00000 r-xp 00400000 fd:00 42                         /lib/libbig.so (deleted)
+7f0000a00000-7f0000b00000 rw-p 00a00000 fd:00 42                         /lib/libbig.so
+7f0000c00000-7f0000d00000 rwxp 00000000 fd:00 43                         /lib/libwritten.so
+7f0001000000-7f0001200000 r-xp 00000000 00:00 0
+7f0001400000-7f0001401000 r-xp 00000000 fd:00 44                         /lib/libsmall.so
+7ffe12300000-7ffe12302000 r-xp 00000000 00:00 0                          [vdso]
+"""
+
+
+def test_only_code_that_is_in_a_file_as_it_is_here_is_forgotten(tmp_path):
+    maps = tmp_path / 'maps'
+    maps.write_text(MAPS)
+    assert process_memory.code_of_libraries(maps) == [
+        (0x55d0c0000000, 0x55d0c0200000), (0x7f0000400000, 0x7f0000a00000)]
+    assert process_memory.code_of_libraries(tmp_path / 'missing') == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='as the kernel shows it')
+def test_forgotten_code_is_still_run():
+    assert process_memory.code_of_libraries(), 'NumPy and its BLAS are large'
+    process_memory.give_back_memory()
+    matrix = np.arange(250_000.0).reshape(500, 500)
+    assert np.linalg.matrix_rank(matrix) == 2
+
+
 def test_without_such_a_library_nothing_happens(monkeypatch):
     monkeypatch.setattr(process_memory.ctypes, 'CDLL', lambda _: object())
     assert not process_memory.give_back_memory()

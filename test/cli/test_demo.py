@@ -35,7 +35,7 @@ PATIENCE_S = 200.0
 KEYS = {'frames_received', 'frames_processed', 'frames_dropped', 'fps', 'latency_ms', 'stage_ms',
         'detections_total', 'peak_rss_mb', 'backend', 'model', 'precision', 'frames_sent',
         'cpu_percent', 'views', 'network_size', 'machine', 'versions', 'duration_s',
-        'frames_lost_in_transport'}
+        'frames_lost_in_transport', 'frames_reduced', 'frames_small'}
 
 
 @pytest.fixture

@@ -189,10 +189,12 @@ def test_figures_come_from_what_was_heard(tmp_path):
 
 @pytest.mark.parametrize(('status', 'sent', 'good', 'says'), [
     ({'frames_processed': '6', 'frames_dropped': '0'}, 6, True, 'Every one of 6'),
+    ({'frames_processed': '6', 'frames_dropped': '0', 'frames_reduced': '3', 'frames_small': '2'},
+     6, True, 'looked at; for lack of time seen 3 through one view only, 2 by the small network.'),
     ({}, 6, False, '1 of 6 frames were not looked at: 1 were replaced'),
     ({}, 8, False, '2 lost on the way'),
     ({'detections_total': '0'}, 6, False, 'No pedestrian in 5 frames'),
-], ids=['all', 'dropped', 'lost', 'nobody'])
+], ids=['all', 'hurried', 'dropped', 'lost', 'nobody'])
 def test_the_verdict_is_honest(tmp_path, status, sent, good, says):
     run = a_run()
     run = a_run(status={**run.status, **status}, frames_sent=sent)

@@ -122,6 +122,23 @@ def test_without_time_only_the_first_view_is_looked_at():
     assert [len(d) for d in (*reduced, *full)] == [1, 1, 1]
 
 
+def test_in_a_hurry_the_small_network_looks_if_there_is_one():
+    full, small = BrightSpotBackend(), BrightSpotBackend((64, 96), max_batch=2)
+    pipeline = Pipeline(full, WHOLE, small=small)
+    frame = picture('front', (100, 50, 200, 250))
+    (hurried,), _ = pipeline.step([frame], small=True)
+    assert (full.counts, small.counts) == ([], [1])
+    # Within one of its pixels, which is seven of these.
+    assert np.allclose(hurried.boxes_n4, [[100, 50, 200, 250]], atol=7)
+    pipeline.step([frame] * 3, small=True)
+    assert small.counts == [1, 2, 1], 'its own batches'
+    pipeline.step([frame])
+    assert full.counts == [1]
+    pipeline.take_backends(full, None)
+    pipeline.step([frame], small=True)
+    assert full.counts == [1, 1]
+
+
 @pytest.mark.parametrize(('counts', 'capacity', 'expected', 'why'), [
     ([], 4, [], 'nothing to do'),
     ([2, 1, 2], 4, [(0, 2), (2, 3)], 'cameras with different numbers of views'),

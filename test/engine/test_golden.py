@@ -93,6 +93,14 @@ def right_graph(folder, precision):
     return emulated
 
 
+def test_the_small_network_of_the_node_passes(folder):
+    with open_cpu(find_prebuilt(MODEL, (256, 416), 'int8', 'cpu')) as backend:
+        report = run_golden(Claiming(backend, 'int8'), MODEL)
+    report.refuse()
+    assert report.found == report.expected >= 10
+    assert report.worst_score_shift < 0.8 * CLOSENESS['int8'].score
+
+
 @pytest.mark.parametrize('precision', ['fp32', 'fp16', 'int8'])
 def test_what_is_right_passes_with_room(folder, precision):
     with open_cpu(right_graph(folder, precision)) as backend:

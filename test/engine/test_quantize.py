@@ -193,24 +193,26 @@ def engines(tmp_path, monkeypatch):
     """Make a folder of engines of our own, which counts before all others, and a cache."""
     folder = tmp_path / 'engines'
     folder.mkdir()
-    for name in ('models.toml', 'nanodet_g.onnx', 'nanodet_g-640x384-int8.onnx'):
+    for name in ('models.toml', 'nanodet_g.onnx', 'nanodet_g-640x384-int8.onnx',
+                 'nanodet_g-416x256-int8.onnx'):
         shutil.copy(ENGINES / name, folder)
     monkeypatch.setenv(ENGINES_VARIABLE, str(folder))
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return folder
 
 
-def test_the_shipped_graph_is_used_at_its_size(engines):
-    path = typed_graph('nanodet_g', (384, 640), precision='int8')
-    assert path == engines / 'nanodet_g-640x384-int8.onnx'
-    assert has_int8('nanodet_g', (384, 640), 'cpu')
+@pytest.mark.parametrize('size_hw', [(384, 640), (256, 416)])
+def test_a_shipped_graph_is_used_at_its_size(engines, size_hw):
+    path = typed_graph('nanodet_g', size_hw, precision='int8')
+    assert path == engines / f'nanodet_g-{size_hw[1]}x{size_hw[0]}-int8.onnx'
+    assert has_int8('nanodet_g', size_hw, 'cpu')
     info = TypedGraphInfo.from_file(path)
-    assert (info.precision, info.size_hw) == ('int8', (384, 640))
+    assert (info.precision, info.size_hw) == ('int8', size_hw)
     assert info.source_sha256 == load_entries()['nanodet_g'].sha256
 
 
 @pytest.mark.parametrize(('size_hw', 'arguments', 'message'), [
-    ((256, 416), {}, '--size 416x256 --precision int8 --runtime cpu --calibrate'),
+    ((256, 448), {}, '--size 448x256 --precision int8 --runtime cpu --calibrate'),
     ((384, 640), {'runtime': 'tensorrt'}, '--runtime tensorrt'),
     ((384, 640), {'options': ImportOptions(top_k=9)}, 'ped_engine import'),
 ], ids=['another size', 'another runtime', 'another graph'])
@@ -242,7 +244,7 @@ def test_a_graph_of_the_user_that_another_version_made_is_neither_used_nor_forgo
                        'import nanodet_g --size 640x384 --precision int8 --runtime cpu'):
         typed_graph('nanodet_g', (384, 640), precision='int8')
     # It stands in the way of nothing else.
-    assert not has_int8('nanodet_g', (256, 416), 'cpu')
+    assert not has_int8('nanodet_g', (256, 448), 'cpu')
     for arguments in ({'runtime': 'tensorrt'}, {'options': ImportOptions(top_k=9)}):
         with pytest.raises(ModelError, match='There is no INT8 graph'):
             typed_graph('nanodet_g', (384, 640), precision='int8', **arguments)

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from ped_perception.core.overload import Look
 from ped_perception.ros.camera_stats import CameraStats, Drop
 import pytest
 
@@ -59,3 +60,13 @@ def test_the_period_is_not_changed_by_a_lost_picture():
     for time_s in [0.0, 0.1, 0.2, 0.4, 0.5, 0.6]:
         stats.arrived(time_s)
     assert stats.period_s == pytest.approx(0.1)
+
+
+def test_how_closely_the_newest_pictures_were_looked_at():
+    stats = CameraStats()
+    assert stats.share_of(Look.SMALL_NETWORK) == 0.0, 'before the first'
+    for look in [Look.SMALL_NETWORK] * 100 + [Look.FIRST_VIEW] * 8:
+        stats.looks_at(look)
+    assert stats.share_of(Look.SMALL_NETWORK) == 0.75, 'of the newest 32'
+    assert stats.share_of(Look.FIRST_VIEW) == 0.25
+    assert stats.looks[Look.SMALL_NETWORK] == 100

@@ -32,9 +32,10 @@ import numpy as np
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.health import Health
 from ped_perception.core.recovery import RecoveryConfig
-from ped_perception.ros import detector_node, network
+from ped_perception.ros import detector_node, diagnostics, network
 from ped_perception.ros.camera_stats import Drop
 from ped_perception.ros.convert import compressed_image_from_bgr, image_from_bgr
+from ped_perception.ros.pictures import Camera
 from ped_perception.ros.qos import camera_publisher_qos
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -365,6 +366,33 @@ def test_a_failed_inference_costs_its_pictures_only(node_with_double, street_hw3
     assert not node.failed
 
 
+def test_pictures_that_there_is_no_time_for_are_seen_by_the_small_network(
+        node_with_double, street_hw3, monkeypatch):
+    node, (full,) = node_with_double
+    small = BrightSpotBackend((64, 96))
+    lookout, stats = node._lookout, node._cameras['camera'].stats
+    lookout._networks = network.Networks(full, small)
+    lookout._perception.pipeline.take_backends(full, small)
+    monkeypatch.setattr(Camera, 'rate_hz', lambda camera, now_s: 20.0)
+    monkeypatch.setattr(lookout.schedule, 'measured', lambda slots, duration_s: None)
+    seen = []
+    for stamp, slot_s in enumerate([0.001, 0.1, 1.0], 1):
+        lookout.schedule.slot_s = slot_s
+        before = len(full.counts)
+        node._on_image('camera', image_from_bgr(street_hw3, stamp, 'f'))
+        wait_for(lambda count=stamp: stats.processed == count)
+        seen.append((full.counts[before:], len(small.counts)))
+    # Two views; then one in the small network; then it would miss most of them, too.
+    assert seen == [([2], 0), ([], 1), ([1], 1)]
+    assert list(stats.looks.values()) == [1, 1, 1]
+    values = diagnostics.all_health_values([node._cameras['camera']], lookout, 0.0)
+    assert (values['steps_with_fewer_views'], values['steps_with_small_network']) == ('1', '1')
+    assert values['camera.first_view_share'] == pytest.approx(1 / 3)
+    assert values['camera.small_network_share'] == pytest.approx(1 / 3)
+    shown = diagnostics.camera_values(stats, 0.0)
+    assert (shown['frames_reduced'], shown['frames_small']) == (1, 1)
+
+
 def test_whatever_fails_is_tried_again_with_a_new_network_and_told_when_it_is_lost(
         node_with_double, street_hw3):
     node, opened = node_with_double
@@ -505,7 +533,7 @@ def test_a_network_loaded_anew_must_find_people_again(node_with_double, monkeypa
     node._settings = replace(
         node._settings, node=replace(node._settings.node, self_test='known'))
     with pytest.raises(PedPerceptionError, match='self-test failed'):
-        node._open_network(2, may_build=False)
+        node._open_networks(2, may_build=False)
     assert blind.closed
 
 

@@ -23,7 +23,7 @@ import types
 from doubles import BrightSpotBackend
 from ped_perception.core.corridor import Danger
 from ped_perception.core.health import Health, HealthReport
-from ped_perception.core.overload import ViewBudget
+from ped_perception.core.overload import LookChooser
 from ped_perception.core.recovery import Recovery, RecoveryConfig
 from ped_perception.core.schedule import Schedule
 from ped_perception.engine import gpu
@@ -111,7 +111,7 @@ def status_values(backend_name):
     """Give the key-values of the inference on a backend of some name, device 0."""
     info = dataclasses.replace(BrightSpotBackend().info, backend=backend_name)
     lookout = types.SimpleNamespace(
-        info=info, schedule=Schedule({}), budget=ViewBudget(), recovery=Recovery(RecoveryConfig()),
+        info=info, schedule=Schedule({}), looks=LookChooser(), recovery=Recovery(RecoveryConfig()),
         odometry_problem='', danger=Danger())
     status = diagnostics.engine_status('node', lookout, HealthReport(Health.OK, 'OK', {}), 0)
     return {pair.key: pair.value for pair in status.values}

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 from collections import Counter
-import types
 
 from ped_perception.core.corridor import CorridorConfig, Danger
 from ped_perception.core.ids import Ids
@@ -27,6 +26,7 @@ from ped_perception.core.stamps import AgeConfig
 from ped_perception.ros.camera_stats import CameraStats
 from ped_perception.ros.config import CameraConfig
 from ped_perception.ros.lookout import Lookout, LookoutConfig
+from ped_perception.ros.pictures import Camera
 import pytest
 from rclpy.clock import Clock
 from rclpy.logging import get_logger
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.ros
     (2.0, Danger(), 300, 'nobody is known to'),
 ])
 def test_a_camera_that_sees_danger_is_looked_at_more_often(priority, danger, rear, why):
-    cameras = {name: types.SimpleNamespace(config=CameraConfig(), stats=CameraStats())
+    cameras = {name: Camera(name, CameraConfig(), CameraStats(), *[None] * 5)
                for name in ('front', 'rear')}
     # Time for one of them in each step.
     config = LookoutConfig(PerceptionConfig(), AgeConfig(), 0.03,
@@ -49,6 +49,6 @@ def test_a_camera_that_sees_danger_is_looked_at_more_often(priority, danger, rea
                       get_logger('test'))
     lookout.schedule.measured(1, 0.03)
     lookout._announcer.danger = danger
-    counts = Counter(lookout.choose(list(cameras), 0.0, True)[0] for _ in range(600))
+    counts = Counter(lookout.choose(dict.fromkeys(cameras, 0.0))[0] for _ in range(600))
     lookout.end()
     assert counts['rear'] == pytest.approx(rear, abs=3), why
