@@ -25,8 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-# Weight of a new measurement of the time of a slot.
+# Weight of a new measurement of the time of a slot, and of one of a smaller network: where others
+# need the processor, too, that one takes longer for its size.
 _MEMORY = 0.2
+_INDIRECT_MEMORY = 0.05
 
 
 class Schedule:
@@ -84,10 +86,19 @@ class Schedule:
             self._virtual[camera] += 1 / (self._priorities[camera] * factor)
         return chosen
 
-    def measured(self, slots: float, duration_s: float) -> None:
-        """Take the time of an inference of some slots, or parts of them, see :meth:`choose`."""
-        slot_s = duration_s / slots
-        self.slot_s += (slot_s - self.slot_s) * (_MEMORY if self.slot_s else 1.0)
+    def measured(self, slots: int, duration_s: float, share: float = 1.0) -> None:
+        """
+        Take the time of an inference.
+
+        Args:
+            slots: that it filled.
+            duration_s: how long it took.
+            share: what a slot should take, as a share of ``slot_s``; less than one for a smaller
+                network.
+        """
+        memory = _MEMORY if share == 1 else _INDIRECT_MEMORY
+        slot_s = duration_s / (slots * share)
+        self.slot_s += (slot_s - self.slot_s) * (memory if self.slot_s else 1.0)
 
     def set_priorities(self, priorities: Mapping[str, float]) -> None:
         """Take other weights for the same cameras."""

@@ -161,7 +161,7 @@ class Lookout:
             self._perception = Perception(full, self._config.perception, self._ids,
                                           self._networks.small)
             # The first inference allocates; it must not be the first picture of the road.
-            for backend in self._networks.all:
+            for backend in self._networks.each:
                 backend.infer(backend.info.max_batch)
             began_s = time.perf_counter()
             full.infer(1)
@@ -256,8 +256,9 @@ class Lookout:
         detections, times = self._perception.detect(frames, views,
                                                     self._look is Look.SMALL_NETWORK)
         self.step_began_s = math.nan
-        self.schedule.measured(self._slot_share * sum(len(of_frame) for of_frame in views),
-                               times.views_s + times.infer_s + times.postprocess_s)
+        self.schedule.measured(sum(len(of_frame) for of_frame in views),
+                               times.views_s + times.infer_s + times.postprocess_s,
+                               self._slot_share)
         if self.recovery.succeeded():
             self._logger.info('The inference works again')
         looked = LookedAt(pictures, detections, mountings, ego, taken_ns, {

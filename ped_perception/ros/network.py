@@ -41,7 +41,7 @@ class Networks:
     small: Backend | None = None
 
     @property
-    def all(self) -> tuple[Backend, ...]:
+    def each(self) -> tuple[Backend, ...]:
         """All there are."""
         return (self.full,) if self.small is None else (self.full, self.small)
 
@@ -55,7 +55,7 @@ class Networks:
 
     def close(self) -> None:
         """Release everything; closing twice is harmless."""
-        for backend in self.all:
+        for backend in self.each:
             backend.close()
 
 
@@ -107,7 +107,7 @@ def check_networks(mode: str, model: str, networks: Networks, logger: RcutilsLog
     """
     if mode == 'skip':
         return
-    for backend in networks.all:
+    for backend in networks.each:
         height, width = backend.info.network_hw
         if mode == 'known' and shipped_expectation(model, (height, width)) is None:
             logger.warning(

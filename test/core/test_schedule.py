@@ -85,6 +85,21 @@ def test_further_views_take_slots():
     assert len(schedule.choose(SIX, dict.fromkeys(SIX, 2), 0.0601)) == 3
 
 
+def test_a_smaller_network_tells_a_little_about_the_large_one():
+    schedule = Schedule({'c0': 1.0})
+    schedule.measured(2, 0.04, 0.5)
+    assert schedule.slot_s == pytest.approx(0.04), 'better than nothing'
+    # It takes longer for its size: what was measured counts for more, but not for ever.
+    for _ in range(50):
+        schedule.measured(1, 0.03, 1.0)
+    for _ in range(4):
+        schedule.measured(6, 0.30, 0.5)
+    assert 0.03 < schedule.slot_s < 0.05
+    for _ in range(100):
+        schedule.measured(6, 0.06, 0.5)
+    assert schedule.slot_s == pytest.approx(0.02, rel=0.05), 'the computer is free again'
+
+
 @pytest.mark.parametrize(('camera_hz', 'target_hz', 'expected_hz', 'why'), [
     (30, 0, 30, 'no target, no limit'),
     (30, 10, 10, 'every third'),

@@ -374,7 +374,7 @@ def test_pictures_that_there_is_no_time_for_are_seen_by_the_small_network(
     lookout._networks = network.Networks(full, small)
     lookout._perception.pipeline.take_backends(full, small)
     monkeypatch.setattr(Camera, 'rate_hz', lambda camera, now_s: 20.0)
-    monkeypatch.setattr(lookout.schedule, 'measured', lambda slots, duration_s: None)
+    monkeypatch.setattr(lookout.schedule, 'measured', lambda *_: None)
     seen = []
     for stamp, slot_s in enumerate([0.001, 0.1, 1.0], 1):
         lookout.schedule.slot_s = slot_s

@@ -63,7 +63,7 @@ class Seen:
 
     def __init__(self, node):
         self.node, self.stats = node, node._cameras['camera'].stats
-        self.backend = node._lookout.backend
+        self.backend = node._lookout.networks.full
         self.batches, self.boxes, self.pixels = [], [], []
         infer, fill = self.backend.infer, self.backend.fill
 

@@ -53,7 +53,7 @@ def test_both_are_opened_and_closed(full, monkeypatch):
                         lambda *arguments: asked.append(arguments[1:3]) or small)
     networks = open_networks(BackendConfig(), 2, 6, may_build=False, logger=Log())
     assert asked == [(full.info, 6)]
-    assert networks.all == (full, small)
+    assert networks.each == (full, small)
     assert networks.small_slots == 0.25
     networks.close()
     networks.close()
@@ -63,7 +63,7 @@ def test_both_are_opened_and_closed(full, monkeypatch):
 
 def test_without_a_small_one():
     networks = Networks(BrightSpotBackend())
-    assert (len(networks.all), networks.small_slots) == (1, None)
+    assert (len(networks.each), networks.small_slots) == (1, None)
 
 
 def test_a_small_one_that_nobody_asked_for_may_be_missing(full, monkeypatch):
@@ -73,7 +73,7 @@ def test_a_small_one_that_nobody_asked_for_may_be_missing(full, monkeypatch):
     monkeypatch.setattr(network, 'open_small', missing)
     log = Log()
     networks = open_networks(BackendConfig(), 2, 1, may_build=False, logger=log)
-    assert networks.all == (full,)
+    assert networks.each == (full,)
     (line,) = log.lines
     assert 'pictures are dropped' in line
     assert 'there is none' in line
