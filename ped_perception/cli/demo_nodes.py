@@ -66,7 +66,10 @@ class DemoSettings:
 def start_detector(settings: DemoSettings) -> Child:
     """Start the detector for the demo's camera."""
     return _start_node(settings, 'detector', {
-        'cameras': [CAMERA], f'{CAMERA}.transport': settings.transport, **settings.detector}, {})
+        'cameras': [CAMERA], f'{CAMERA}.transport': settings.transport,
+        # What an integrator knows of a camera; else there would be too much time for the first
+        # picture, and none for the second.
+        f'{CAMERA}.expected_rate_hz': settings.rate_hz, **settings.detector}, {})
 
 
 def start_camera(settings: DemoSettings) -> Child:

@@ -78,8 +78,8 @@ class CameraConfig:
         0.0, 'Pictures looked at in a second at most; 0 for all that come.', unit='Hz',
         minimum=0.0, maximum=1000.0, dynamic=True)
     expected_rate_hz: float = param(
-        0.0, 'Rate of the camera, from which its silence is judged; 0 measures it.', unit='Hz',
-        minimum=0.0, maximum=1000.0)
+        0.0, 'Rate of the camera, from which its silence is judged, and how much time there is '
+        'for its first picture; 0 measures it.', unit='Hz', minimum=0.0, maximum=1000.0)
     rotation_deg: int = param(
         0, 'Turn the pictures clockwise by this, so that people stand upright in them.',
         unit='deg', choices=(0, 90, 180, 270))

@@ -80,14 +80,15 @@ class Camera:
             now_s: steady clock.
 
         Returns:
-            0 before the second picture, and when no more come.
+            0 when none has come or no more come, and before the second where nobody said what
+            to expect.
         """
-        period_s = self.stats.period_s
-        # Written so that NaN gives 0.
-        if not (period_s > 0 and now_s - self.stats.received_s < _SILENT_PERIODS * period_s):
+        period_s, expected_hz = self.stats.period_s, self.config.expected_rate_hz
+        rate_hz = 1 / period_s if period_s > 0 else expected_hz
+        if (now_s - self.stats.received_s) * rate_hz >= _SILENT_PERIODS:
             return 0.0
         target_hz = self.config.target_rate_hz
-        return min(1 / period_s, target_hz) if target_hz > 0 else 1 / period_s
+        return min(rate_hz, target_hz) if target_hz > 0 else rate_hz
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,19 @@ import pytest
 pytestmark = pytest.mark.ros
 
 
+@pytest.mark.parametrize(('arrivals_s', 'now_s', 'rate_hz', 'why'), [
+    ([], 0.0, 0.0, 'none has come'),
+    ([1.0], 1.0, 20.0, 'the first: as many are to be expected'),
+    ([1.0, 1.1, 1.2], 1.2, 10.0, 'what comes counts, whatever was expected'),
+    ([1.0], 1.3, 0.0, 'it was the only one'),
+])
+def test_the_rate_that_is_to_be_expected(arrivals_s, now_s, rate_hz, why):
+    camera = Camera('front', CameraConfig(expected_rate_hz=20.0), CameraStats(), *[None] * 5)
+    for time_s in arrivals_s:
+        camera.stats.arrived(time_s)
+    assert camera.rate_hz(now_s) == pytest.approx(rate_hz), why
+
+
 @pytest.mark.parametrize(('arrivals_s', 'now_s', 'target_hz', 'rate_hz', 'why'), [
     ([], 0.0, 0.0, 0.0, 'no picture yet'),
     ([1.0], 1.0, 0.0, 0.0, 'one picture has no rate'),
