@@ -228,15 +228,6 @@ def test_an_interrupted_cluster_leaves_nothing(root, processes, tmp_path):
     assert not list(output.iterdir())
 
 
-def test_a_cluster_without_such_machines(tmp_path):
-    """Refuse what would wait for ever, and leave no cluster behind."""
-    ray = pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
-    with pytest.raises(ConfigError, match='threads is 1000, but no machine'):
-        replay_fleet.FleetWorkers('local', threads=1000)
-    assert not ray.is_initialized()
-    assert not left_running()
-
-
 @pytest.mark.parametrize(('machines', 'threads', 'gpu', 'cores'), [
     ([{'CPU': 8}], 0, False, 2),
     ([{'CPU': 8}], 5, False, 5),                    # as the parameter says
@@ -244,9 +235,11 @@ def test_a_cluster_without_such_machines(tmp_path):
     ([{'CPU': 1}, {'CPU': 4}, {}], 3, False, 3),    # one that can is enough
     ([{'CPU': 8, 'GPU': 1}], 0, True, 2),
     ([{'CPU': 8}], 0, True, 'no machine of the cluster has a GPU'),
-    ([{'CPU': 2}, {'CPU': 4}], 5, False, 'no machine of the cluster has more than 4 cores'),
+    ([{'CPU': 2}, {'CPU': 4}], 5, False,
+     'threads is 5, but no machine of the cluster has more than 4 cores'),
 ])
 def test_what_a_recording_takes_of_a_machine(monkeypatch, machines, threads, gpu, cores):
+    """Ask for so much, or refuse what would wait for ever, and leave the cluster."""
     ray = pytest.importorskip('ray', reason='Ray (extra fleet) is not installed')
     asked, left = {}, []
     dead = {'Alive': False, 'Resources': {'CPU': 99, 'GPU': 9}}
