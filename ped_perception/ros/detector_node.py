@@ -40,7 +40,7 @@ from ped_perception.ros.ground_output import GroundOutput
 from ped_perception.ros.health import HealthReporter
 from ped_perception.ros.inputs import Inputs
 from ped_perception.ros.lookout import Lookout
-from ped_perception.ros.memory import prefer_huge_pages
+from ped_perception.ros.memory import keep_objects, prefer_huge_pages
 from ped_perception.ros.network import check_networks, Networks, open_networks
 from ped_perception.ros.params import refusal
 from ped_perception.ros.pictures import Camera
@@ -180,6 +180,7 @@ class DetectorNode(ManagedNode):
         self._worker.start()
         # What loading left at the end of the heap was given back, its huge pages with it.
         prefer_huge_pages()
+        keep_objects()
         info = self._lookout.info
         assert info is not None
         self.get_logger().info(

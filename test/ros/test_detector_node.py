@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import array
 from dataclasses import replace
+import gc
 import itertools
 import sys
 import threading
@@ -351,6 +352,11 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
+
+
+def test_a_collection_need_not_look_through_what_was_loaded(node_with_double):
+    # The interpreter's own objects alone are more than a thousand.
+    assert gc.get_freeze_count() > 1000
 
 
 def test_a_failed_inference_costs_its_pictures_only(node_with_double, street_hw3):

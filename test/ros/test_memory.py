@@ -99,3 +99,32 @@ def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(memory.ctypes, 'CDLL', lambda _: Musl())
     assert memory.keep_large_blocks() == {}
     assert not memory.prefer_huge_pages()
+
+
+OBJECTS = """
+import gc, weakref
+from ped_perception.ros.memory import keep_objects
+
+
+class Ring:
+    def __init__(self):
+        self.self = self
+
+
+keep_objects()
+print(len(gc.get_objects()) < 100 < gc.get_freeze_count())
+ring = Ring()
+gone = weakref.ref(ring)
+keep_objects()
+del ring
+gc.collect()
+print(gone() is not None)
+keep_objects()
+print(gone() is None)
+"""
+
+
+def test_the_collector_leaves_alone_what_was_loaded_until_it_is_asked_again():
+    output = subprocess.run([sys.executable, '-c', OBJECTS], text=True, check=True,
+                            capture_output=True, timeout=60).stdout
+    assert output.split() == ['True'] * 3
