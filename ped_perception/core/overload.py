@@ -35,6 +35,10 @@ _MOST_PERIODS = 1.5
 # not synchronised wait for each other.
 _SPARE_LOAD = 0.8
 
+# So many steps in a row are left to the small network. It may not see the farthest people at all,
+# and those who are never looked at closely would be lost for good.
+_MOST_SMALL = 2
+
 # Where the small network, too, would miss half of the pictures.
 _HOPELESS_LOAD = 2.0
 
@@ -74,13 +78,15 @@ class LookChooser:
     def __init__(self) -> None:
         """Begin without a step."""
         self.counts = dict.fromkeys(Look, 0)
+        self._small_in_a_row = 0
 
     def choose(self, demands: Sequence[Demand], slot_s: float, small_slots: float | None) -> Look:
         """
         Choose the closest look that leaves time for the pictures that come next.
 
-        Where even the small network would miss most of the pictures, those that are looked at
-        are worth the large one.
+        Every third step at least is the large network's, even if that costs a picture. Where the
+        small one, too, would miss most of the pictures, those that are looked at are worth the
+        large one.
 
         Args:
             demands: of all cameras.
@@ -95,10 +101,11 @@ class LookChooser:
                 else Look.ALL_VIEWS)
         if _leaves_time(demands, [demand.views * slot_s for demand in demands]):
             look = Look.ALL_VIEWS
-        elif (small_slots is not None
+        elif (small_slots is not None and self._small_in_a_row < _MOST_SMALL
                 and not _leaves_time(demands, [slot_s] * len(demands))
                 and _load(demands, [small_slots * slot_s] * len(demands)) < _HOPELESS_LOAD):
             look = Look.SMALL_NETWORK
+        self._small_in_a_row = self._small_in_a_row + 1 if look is Look.SMALL_NETWORK else 0
         self.counts[look] += 1
         return look
 

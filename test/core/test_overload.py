@@ -53,7 +53,6 @@ def drive(period_s, slot_s, small_slots=SMALL_SLOTS, views=2, pictures=400, hicc
     (0.030, (0.3, 0.35), (0.65, 0.7), (0, 0), 'half too slow: mostly the first view'),
     (0.038, (0.0, 0.0), (1.0, 1.0), (0, 0), 'one view just fits'),
     (0.050, (0.0, 0.0), (0.5, 0.6), (0.4, 0.5), 'not even that: the small network helps out'),
-    (0.080, (0.0, 0.0), (0.0, 0.0), (1.0, 1.0), 'twice too slow: only the small network'),
 ])
 def test_no_picture_is_dropped_while_a_less_close_look_is_fast_enough(
         slot_s, all_views, first, small, why):
@@ -66,12 +65,24 @@ def test_no_picture_is_dropped_while_a_less_close_look_is_fast_enough(
 @pytest.mark.parametrize(('slot_s', 'small_slots', 'look', 'why'), [
     (0.050, None, FIRST, 'there is no small network'),
     (0.300, 0.43, FIRST, 'the small one would miss most of them, too: the others deserve more'),
-    (0.150, 0.43, SMALL, 'the small network looks at more than half of them'),
 ])
 def test_pictures_are_dropped_where_nothing_else_is_left(slot_s, small_slots, look, why):
     dropped, shares = drive(0.040, slot_s, small_slots)
     assert dropped > 0
     assert shares[list(Look).index(look)] == 1.0, why
+
+
+@pytest.mark.parametrize(('slot_s', 'of_those', 'why'), [
+    (0.060, 0.0, 'no picture is lost for it'),
+    (0.065, 0.05, 'hardly one'),
+    (0.080, 0.5, 'half as many as with the large network alone'),
+    (0.150, 0.8, 'no more than then, at any rate'),
+])
+def test_every_third_step_looks_for_the_farthest_people(slot_s, of_those, why):
+    lost, (_, first, small) = drive(0.040, slot_s)
+    lost_by_the_large_one, _ = drive(0.040, slot_s, None)
+    assert lost <= of_those * lost_by_the_large_one, why
+    assert (first, small) == pytest.approx((1 / 3, 2 / 3), abs=0.005)
 
 
 @pytest.mark.parametrize(('slot_s', 'least', 'most', 'why'), [
