@@ -80,7 +80,7 @@ class LookChooser:
         self.counts = dict.fromkeys(Look, 0)
         self._small_in_a_row = 0
 
-    def choose(self, demands: Sequence[Demand], slot_s: float, small_slots: float | None) -> Look:
+    def choose(self, demands: Sequence[Demand], slot_s: float, small_share: float | None) -> Look:
         """
         Choose the closest look that leaves time for the pictures that come next.
 
@@ -91,7 +91,7 @@ class LookChooser:
         Args:
             demands: of all cameras.
             slot_s: how long the network takes for a view, in seconds; 0 where it is not known.
-            small_slots: how long the small network takes, as a share of that; None where there
+            small_share: how long the small network takes, as a share of that; None where there
                 is none.
 
         Returns:
@@ -101,9 +101,9 @@ class LookChooser:
                 else Look.ALL_VIEWS)
         if _leaves_time(demands, [demand.views * slot_s for demand in demands]):
             look = Look.ALL_VIEWS
-        elif (small_slots is not None and self._small_in_a_row < _MOST_SMALL
+        elif (small_share is not None and self._small_in_a_row < _MOST_SMALL
                 and not _leaves_time(demands, [slot_s] * len(demands))
-                and _load(demands, [small_slots * slot_s] * len(demands)) < _HOPELESS_LOAD):
+                and _load(demands, [small_share * slot_s] * len(demands)) < _HOPELESS_LOAD):
             look = Look.SMALL_NETWORK
         self._small_in_a_row = self._small_in_a_row + 1 if look is Look.SMALL_NETWORK else 0
         self.counts[look] += 1

@@ -255,7 +255,8 @@ class DetectorNode(ManagedNode):
         camera.stats.arrived(now_s)
         if self._worker is None:
             return
-        if not self._is_wanted(camera):
+        camera.wanted = self._is_wanted(camera)
+        if not camera.wanted:
             camera.stats.dropped(Drop.IDLE)
         elif not camera.rate_limit.lets_through(now_s, camera.config.target_rate_hz):
             camera.stats.dropped(Drop.RATE)

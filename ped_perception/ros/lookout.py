@@ -189,8 +189,8 @@ class Lookout:
         views = {name: len(self._view_texts(camera)) for name, camera in self._cameras.items()}
         demands = [Demand(views[name], camera.rate_hz(now_s), waited_s.get(name))
                    for name, camera in self._cameras.items()]
-        small_slots = self._networks.small_slots if self._networks is not None else None
-        self._look = self.looks.choose(demands, self.schedule.slot_s, small_slots)
+        small_share = self._networks.small_share if self._networks is not None else None
+        self._look = self.looks.choose(demands, self.schedule.slot_s, small_share)
         slots: Mapping[str, float] = (
             views if self._look is Look.ALL_VIEWS else dict.fromkeys(views, self._slot_share))
         return self.schedule.choose(list(waited_s), slots, self._config.step_budget_s,
@@ -199,7 +199,7 @@ class Lookout:
     @property
     def _slot_share(self) -> float:
         """What a slot of the network that looks takes, as a share of one of the full network."""
-        small = self._networks.small_slots if self._networks is not None else None
+        small = self._networks.small_share if self._networks is not None else None
         return small if self._look is Look.SMALL_NETWORK and small is not None else 1.0
 
     def process(self, arrivals: Sequence[Arrival]) -> None:

@@ -46,7 +46,7 @@ class Networks:
         return (self.full,) if self.small is None else (self.full, self.small)
 
     @property
-    def small_slots(self) -> float | None:
+    def small_share(self) -> float | None:
         """How long the small one takes, as a share of the full one; None where there is none."""
         if self.small is None:
             return None

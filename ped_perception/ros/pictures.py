@@ -58,6 +58,7 @@ class Camera:
         image_problems: what the monitor said of the newest picture, in words.
         silence: why no pictures come, told by the executor's thread.
         rivals: which publishers share its topic, told by the executor's thread; empty for one.
+        wanted: somebody wants to know what it sees, told by the executor's thread.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Camera:
     image_problems: tuple[str, ...] = ()
     silence: str = ''
     rivals: str = ''
+    wanted: bool = True
 
     def rate_hz(self, now_s: float) -> float:
         """
@@ -80,12 +82,12 @@ class Camera:
             now_s: steady clock.
 
         Returns:
-            0 when none has come or no more come, and before the second where nobody said what
-            to expect.
+            0 when nobody wants them, when none has come or no more come, and before the second
+            where nobody said what to expect.
         """
         period_s, expected_hz = self.stats.period_s, self.config.expected_rate_hz
         rate_hz = 1 / period_s if period_s > 0 else expected_hz
-        if (now_s - self.stats.received_s) * rate_hz >= _SILENT_PERIODS:
+        if not self.wanted or (now_s - self.stats.received_s) * rate_hz >= _SILENT_PERIODS:
             return 0.0
         target_hz = self.config.target_rate_hz
         return min(rate_hz, target_hz) if target_hz > 0 else rate_hz

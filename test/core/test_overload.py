@@ -16,16 +16,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from ped_perception.core.overload import Demand, Look, LookChooser
 import pytest
 
 ALL, FIRST, SMALL = Look
-SMALL_SLOTS = 0.43
+SMALL_SHARE = 0.43
 
 
-def drive(period_s, slot_s, small_slots=SMALL_SLOTS, views=2, pictures=400, hiccup=None):
+def drive(period_s, slot_s, small_share=SMALL_SHARE, views=2, pictures=400, hiccup=None):
     """
     Simulate a camera and an inference thread that looks at the newest picture.
 
@@ -39,8 +39,8 @@ def drive(period_s, slot_s, small_slots=SMALL_SLOTS, views=2, pictures=400, hicc
         newest = arrived
         now_s = max(now_s, arrived * period_s)
         look = chooser.choose([Demand(views, 1 / period_s, now_s - arrived * period_s)], slot_s,
-                              small_slots)
-        slots = {ALL: views, FIRST: 1, SMALL: small_slots}[look]
+                              small_share)
+        slots = {ALL: views, FIRST: 1, SMALL: small_share}[look]
         now_s += slots * slot_s * (3 if newest == hiccup else 1)
     steps = sum(chooser.counts.values())
     return dropped, [chooser.counts[look] / steps for look in Look]
@@ -62,12 +62,12 @@ def test_no_picture_is_dropped_while_a_less_close_look_is_fast_enough(
         assert least <= share <= most, (why, shares)
 
 
-@pytest.mark.parametrize(('slot_s', 'small_slots', 'look', 'why'), [
+@pytest.mark.parametrize(('slot_s', 'small_share', 'look', 'why'), [
     (0.050, None, FIRST, 'there is no small network'),
     (0.300, 0.43, FIRST, 'the small one would miss most of them, too: the others deserve more'),
 ])
-def test_pictures_are_dropped_where_nothing_else_is_left(slot_s, small_slots, look, why):
-    dropped, shares = drive(0.040, slot_s, small_slots)
+def test_pictures_are_dropped_where_nothing_else_is_left(slot_s, small_share, look, why):
+    dropped, shares = drive(0.040, slot_s, small_share)
     assert dropped > 0
     assert shares[list(Look).index(look)] == 1.0, why
 
@@ -125,10 +125,8 @@ def test_the_choice_for_some_cameras(demands, slot_s, look, why):
        st.floats(0, 1), st.floats(0.1, 0.9), st.floats(1, 3))
 def test_a_slower_network_is_never_looked_through_more_closely(demands, slot_s, small, slower):
     order = list(Look)
-    load = sum(demand.rate_hz for demand in demands) * slot_s * slower * small
-    if load >= 2:
-        # There the choice goes back to the close look.
-        return
+    # From there on the choice goes back to the close look.
+    assume(sum(demand.rate_hz for demand in demands) * slot_s * slower * small < 2)
     before = LookChooser().choose(demands, slot_s, small)
     after = LookChooser().choose(demands, slot_s * slower, small)
     assert order.index(after) >= order.index(before)

@@ -359,6 +359,18 @@ def test_a_collection_need_not_look_through_what_was_loaded(node_with_double):
     assert gc.get_freeze_count() > 1000
 
 
+def test_a_picture_that_nobody_asks_for_takes_no_time_from_others(node_with_double, street_hw3):
+    node, _ = node_with_double
+    camera = node._cameras['camera']
+    node._settings = replace(node._settings, node=replace(node._settings.node, lazy=True))
+    node._on_image('camera', image_from_bgr(street_hw3, 1, 'f'))
+    assert camera.stats.drops[Drop.IDLE] == 1
+    assert not camera.wanted
+    node._settings = replace(node._settings, node=replace(node._settings.node, lazy=False))
+    node._on_image('camera', image_from_bgr(street_hw3, 2, 'f'))
+    assert camera.wanted
+
+
 def test_a_failed_inference_costs_its_pictures_only(node_with_double, street_hw3):
     node, (backend, *_) = node_with_double
     stats = node._cameras['camera'].stats

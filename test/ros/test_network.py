@@ -54,7 +54,7 @@ def test_both_are_opened_and_closed(full, monkeypatch):
     networks = open_networks(BackendConfig(), 2, 6, may_build=False, logger=Log())
     assert asked == [(full.info, 6)]
     assert networks.each == (full, small)
-    assert networks.small_slots == 0.25
+    assert networks.small_share == 0.25
     networks.close()
     networks.close()
     assert full.closed
@@ -63,7 +63,7 @@ def test_both_are_opened_and_closed(full, monkeypatch):
 
 def test_without_a_small_one():
     networks = Networks(BrightSpotBackend())
-    assert (len(networks.each), networks.small_slots) == (1, None)
+    assert (len(networks.each), networks.small_share) == (1, None)
 
 
 def test_a_small_one_that_nobody_asked_for_may_be_missing(full, monkeypatch):

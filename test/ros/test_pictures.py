@@ -53,3 +53,11 @@ def test_the_rate_that_a_camera_asks_for(arrivals_s, now_s, target_hz, rate_hz, 
     for time_s in arrivals_s:
         camera.stats.arrived(time_s)
     assert camera.rate_hz(now_s) == pytest.approx(rate_hz), why
+
+
+def test_a_camera_that_nobody_asks_about_asks_for_no_time():
+    camera = Camera('front', CameraConfig(), CameraStats(), *[None] * 5)
+    for time_s in (1.0, 1.1, 1.2):
+        camera.stats.arrived(time_s)
+    camera.wanted = False
+    assert camera.rate_hz(1.2) == 0.0
