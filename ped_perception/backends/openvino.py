@@ -63,7 +63,7 @@ class OpenVinoBackend(CpuBackend):
         core = ov.Core()
         try:
             compiled = _compiled(core, graph, ov.get_version(),
-                                 _properties(core, config, max_batch))
+                                 _properties(core, graph, config, max_batch))
             shape = graph_shape_from_io(graph, _io(compiled.inputs), _io(compiled.outputs))
         except RuntimeError as error:
             raise BackendError(f'OpenVINO cannot load {graph}: {error}. '
@@ -185,12 +185,15 @@ def _precision(compiled: Any) -> str:
     return _PRECISIONS.get(kind, kind)
 
 
-def _properties(core: Any, config: BackendConfig, max_batch: int) -> dict[str, object]:
+def _properties(core: Any, graph: Path, config: BackendConfig, max_batch: int,
+                ) -> dict[str, object]:
     """
     Choose the properties of the CPU plugin.
 
     The precision is always explicit: left alone, OpenVINO silently computes in bf16 on
-    processors that have it.
+    processors that have it. What a quantised graph keeps in floating point stays float32: it is
+    what must not be rounded, and every processor finds the same people. bf16 there would save
+    7 % of the time of a batch, and confuse people with each other (engines/README.md).
 
     Raises:
         BackendError: bf16 is asked for and the processor has none, or fp16.
@@ -202,7 +205,8 @@ def _properties(core: Any, config: BackendConfig, max_batch: int) -> dict[str, o
     if config.precision == 'bf16' and not has_bf16:
         raise BackendError('This processor does not compute in bf16. Set precision to '
                            'auto or fp32.')
-    precision = 'bf16' if has_bf16 and config.precision != 'fp32' else 'f32'
+    gains = config.precision == 'auto' and has_bf16 and not _is_quantised(graph)
+    precision = 'bf16' if gains or config.precision == 'bf16' else 'f32'
     streams = _streams(config, max_batch)
     properties: dict[str, object] = {
         'INFERENCE_PRECISION_HINT': precision, 'PERFORMANCE_HINT': 'LATENCY',
@@ -213,6 +217,11 @@ def _properties(core: Any, config: BackendConfig, max_batch: int) -> dict[str, o
     if config.threads:
         properties['INFERENCE_NUM_THREADS'] = config.threads
     return properties
+
+
+def _is_quantised(graph: Path) -> bool:
+    """Tell whether a graph computes in INT8; its file names all of its operators."""
+    return b'QuantizeLinear' in graph.read_bytes()
 
 
 def _streams(config: BackendConfig, max_batch: int) -> int:

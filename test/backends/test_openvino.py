@@ -21,7 +21,8 @@ import subprocess
 import sys
 
 from ped_perception.backends import BackendConfig, open_graph
-from ped_perception.backends.openvino import _infer_together
+from ped_perception.backends.openvino import _infer_together, _properties
+from ped_perception.core.errors import BackendError
 import pytest
 
 OPENED = """
@@ -57,6 +58,47 @@ def test_large_batches_are_computed_two_slots_at_a_time(root, max_batch, threads
     config = BackendConfig(backend='openvino', threads=threads)
     with open_graph(graph, config, max_batch) as backend:
         assert backend._streams == streams, why
+
+
+class Processor:
+    """Stands for OpenVINO's core on a processor."""
+
+    def __init__(self, *capabilities):
+        self._capabilities = capabilities
+
+    def get_property(self, device, name):
+        assert (device, name) == ('CPU', 'OPTIMIZATION_CAPABILITIES')
+        return self._capabilities
+
+
+WITH_BF16, WITHOUT = Processor('FP32', 'INT8', 'BF16'), Processor('FP32', 'INT8')
+FLOAT, QUANTISED = 'nanodet_g.onnx', 'nanodet_g-640x384-int8.onnx'
+
+
+@pytest.mark.parametrize(('graph', 'precision', 'processor', 'expected', 'why'), [
+    (FLOAT, 'auto', WITH_BF16, 'bf16', 'faster, and agrees'),
+    (FLOAT, 'auto', WITHOUT, 'f32', 'nothing else'),
+    (FLOAT, 'fp32', WITH_BF16, 'f32', 'asked for; OpenVINO alone would take bf16'),
+    (FLOAT, 'bf16', WITH_BF16, 'bf16', 'asked for'),
+    (QUANTISED, 'int8', WITH_BF16, 'f32', 'what is not quantised must not be rounded'),
+    (QUANTISED, 'auto', WITH_BF16, 'f32', 'the default on such a processor'),
+    (QUANTISED, 'auto', WITHOUT, 'f32', 'the same people on every processor'),
+    (QUANTISED, 'bf16', WITH_BF16, 'bf16', 'asked for'),
+])
+def test_precisions(root, graph, precision, processor, expected, why):
+    config = BackendConfig(backend='openvino', precision=precision)
+    properties = _properties(processor, root / 'engines' / graph, config, 1)
+    assert properties['INFERENCE_PRECISION_HINT'] == expected, why
+
+
+@pytest.mark.parametrize(('precision', 'message'), [
+    ('bf16', 'This processor does not compute in bf16'),
+    ('fp16', 'does not compute in fp16 on a CPU'),
+])
+def test_a_precision_that_there_is_not_is_refused(root, precision, message):
+    config = BackendConfig(backend='openvino', precision=precision)
+    with pytest.raises(BackendError, match=message):
+        _properties(WITHOUT, root / 'engines' / FLOAT, config, 1)
 
 
 class Request:
