@@ -165,9 +165,12 @@ malloc settings that the nodes use, `default` without them.""", bench_receiving)
             'Six cameras, 1280x720 JPEG, a fifth more pictures than the backend alone could look '
             'at', """
 The bare backend infers batches of the same size, alone, just before. `ratio` is what is left of
-its views per second when decoding, tracking, publishing and ROS share its processor. `least_share`
-is the camera that was looked at least, against the mean of all six. In the last row the small
-network may look at pictures, too, which is `small_share` of them; elsewhere it is switched off.
+its views per second when decoding, tracking, publishing and ROS share its processor;
+`pictures_ratio` is that of pictures, each through all views when the backend is alone. Overloaded,
+the node looks at some through one view only (`one_view_share`), and, where it is not switched off
+as in the first three rows, at some with the small network (`small_share`), which counts as a view
+here. The last row are the defaults. `least_share` is the camera that was looked at least, against
+the mean of all six.
 """, bench_cameras),
         'dead_camera': Section('A camera dies', """
 From SIGKILL of its process until `~/health` says BLIND in another process; the bound is twice the
