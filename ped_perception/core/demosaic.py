@@ -18,9 +18,11 @@ The colours of a Bayer mosaic, interpolated along edges and not across them.
 A mosaic has one colour a pixel; two thirds of a picture are guessed. Where neighbours are merely
 averaged, as in the fast conversions of OpenCV, edges get coloured fringes, and pedestrians change
 their boxes: of 149 people in 25 frames of the shipped clip, 36 % moved to an IoU below 0.95 with
-their true picture, and 7 % when guessed as here. It takes some 6 ms of a core for 1280x720,
-where averages take half a millisecond. The method is that of Hamilton and Adams
-(US patent 5,629,734, 1997, expired):
+their true picture, and 7 % when guessed as here; with the clip scaled to a camera's 1280x720, 2 %,
+as many as in JPEG of quality 95. The more thorough method of Menon, Andriani and Calvagno (IEEE
+Transactions on Image Processing 16(1), 2007) did no better: 7.9 % of 76 people, where this one had
+3.9 %. It takes some 6 ms of a core for 1280x720, where averages take half a millisecond. The
+method is that of Hamilton and Adams (US patent 5,629,734, 1997, expired):
 
 * Green at a red or blue pixel is the mean of two neighbours in a row or in a column, corrected by
   how the pixel's own colour bends there. Each direction counts by how little changes along it.

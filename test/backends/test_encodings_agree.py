@@ -42,8 +42,8 @@ def street(root):
 
 @pytest.fixture(scope='module')
 def street_hw3(street):
-    """Give the first of the frames."""
-    return street[0]
+    """Give the first of the frames, as large as a camera's."""
+    return cv2.resize(street[0], (1280, 720))
 
 
 @pytest.fixture(scope='module')
@@ -73,17 +73,22 @@ def sure(found):
     return found.from_score(0.55)
 
 
-# Of a mosaic, two thirds of every picture are guessed: see below.
-@pytest.mark.parametrize('encoding', [name for name in known_encodings()
-                                      if not name.startswith('bayer')])
+@pytest.mark.parametrize('encoding', known_encodings())
 def test_raw(encoding, street_hw3, detect):
+    """
+    Find the same people in every encoding.
+
+    Of 151 in 25 such pictures, one box moves below 0.95 in nv12, and up to four do so in a mosaic,
+    where JPEG of quality 95 has three.
+    """
+    height, width = street_hw3.shape[:2]
     data, step = raw_from_bgr(street_hw3, encoding)
     padded = np.zeros((data.shape[0], step + 16), np.uint8)
     padded[:, :step] = data
     wide = encoding in ('nv12', 'nv21', 'nv24', 'i420')
     sent, stride = (data, step) if wide else (padded, step + 16)
-    seen_hw3 = bgr_from_raw(sent.ravel(), encoding=encoding, height=432, width=768, step=stride,
-                            is_bigendian=False)
+    seen_hw3 = bgr_from_raw(sent.ravel(), encoding=encoding, height=height, width=width,
+                            step=stride, is_bigendian=False)
     expected, found = sure(detect(street_hw3)), detect(seen_hw3)
     assert len(expected) >= 4
     assert overlaps(found, expected).min() >= (0.75 if encoding in GREY else 0.95)
@@ -93,10 +98,10 @@ def test_raw(encoding, street_hw3, detect):
                                       if name.startswith('bayer')])
 def test_mosaic(encoding, street, detect):
     """
-    Lose nobody, and move boxes as little as JPEG of quality 80 does.
+    Lose nobody, and move boxes as little as JPEG of quality 80 does, also where pixels are few.
 
-    The mean over all people, where the average of neighbours has 0.95; of single boxes some moved
-    more, as ``core.demosaic`` tells.
+    The mean over all people of small pictures, of whose mosaic two thirds are guessed, where the
+    average of neighbours has 0.95; of single boxes some moved more, as ``core.demosaic`` tells.
     """
     overlaps_n = []
     for image_hw3 in street:
@@ -123,7 +128,8 @@ def test_compressed(ending, image_format, least, why, street_hw3, detect):
 def test_sixteen_bits_may_be_of_either_order(street_hw3, detect):
     data, step = raw_from_bgr(street_hw3, 'mono16')
     swapped = data.reshape(-1, 2)[:, ::-1].reshape(data.shape)
-    images = [bgr_from_raw(bytes_hs.ravel(), encoding='mono16', height=432, width=768, step=step,
-                           is_bigendian=is_bigendian)
+    height, width = street_hw3.shape[:2]
+    images = [bgr_from_raw(bytes_hs.ravel(), encoding='mono16', height=height, width=width,
+                           step=step, is_bigendian=is_bigendian)
               for bytes_hs, is_bigendian in ((data, False), (swapped, True))]
     assert np.array_equal(*images)
