@@ -180,7 +180,7 @@ def bench_cameras(duration_s: float = 20.0) -> list[Row]:
         # Enough time for all of them at once, so that batches are those of the bare backend.
         with running(CAMERAS, f'precision:={precision}', 'backend:=openvino', f'views:=[{texts}]',
                      f'overload_size:={small}', 'step_budget_s:=2.0', 'max_frame_age_s:=3.0',
-                     'stale_result_s:=3.0', 'ground_filter.max_lag_s:=3.0',
+                     'stale_result_s:=3.0', 'ground_filter.max_lag_s:=3.2',
                      'latency_warn_s:=3.0') as listener, sending(CAMERAS, rate_hz):
             listener.until('OK')
             listener.spin(3.0)

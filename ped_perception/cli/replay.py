@@ -23,14 +23,14 @@ import sys
 
 from ped_perception.cli.arguments import parameter_from_text, positive
 from ped_perception.cli.replay_fleet import FleetWorkers
-from ped_perception.cli.replay_folder import replay_folder
+from ped_perception.cli.replay_folder import recordings_in, replay_folder
 from ped_perception.cli.replay_workers import LocalWorkers, Workers
 from ped_perception.cli.share import shared_file
 from ped_perception.core.errors import ConfigError, import_extra, PedPerceptionError
 from ped_perception.replay.summary import digest_of, Summary
 from ped_perception.ros.parameter_files import values_from_file
 from ped_perception.ros.settings import camera_names, settings_from_values
-from ped_perception.sources.bag_layout import is_bag_folder
+from ped_perception.sources.bag_layout import is_bag_folder, METADATA_NAME
 from tqdm import tqdm
 
 FAILED, INTERRUPTED = 1, 130
@@ -44,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.bag.is_dir() and not is_bag_folder(options.bag):
             return _replay_folder(options)
+        other = _another_below(options.bag)
+        if other:
+            raise ConfigError(f'{options.bag} holds a recording itself, and {other} is another, '
+                              f'which would be left out. Give one of them, or put each into a '
+                              f'folder of its own.')
         if options.ray is not None or options.jobs is not None:
             raise ConfigError(f'--jobs and --ray are for a folder of recordings; {options.bag} is '
                               f'one recording.')
@@ -55,6 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print('ped_replay: interrupted; what was not finished was not written', file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _another_below(bag: Path) -> Path | None:
+    """Give a recording below a folder that is taken for one only for the files that it holds."""
+    if not bag.is_dir() or (bag / METADATA_NAME).exists():
+        return None
+    return next(recordings_in(bag), None)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -80,9 +80,9 @@ class GroundFilterConfig:
         1.0, 'Positions are predicted for this long without a measurement, then withdrawn.',
         unit='s', minimum=0.0, maximum=10.0)
     max_lag_s: float = param(
-        0.5, 'Cameras may be this far behind the newest one; more means that time was reset. With '
-        'several not less than max_frame_age_s, which must then be a limit, not 0: late pictures '
-        'would make everybody be forgotten.', unit='s',
+        0.7, 'Cameras may be this far behind the newest one; more means that time was reset. With '
+        'several not less than max_frame_age_s and max_future_s together, and the former must '
+        'then be a limit, not 0: late pictures would make everybody be forgotten.', unit='s',
         minimum=0.01, maximum=10.0)
     join_sigmas: float = param(
         2.45, 'Tracks of two cameras may be one pedestrian up to this distance; 2.45 keeps 95 %.',

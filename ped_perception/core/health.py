@@ -120,6 +120,8 @@ class NodeFacts:
         dead: which thread ended and why, empty while all run.
         lost: why the inference counts as lost, empty when it does not.
         failing: what the inference says while it fails, empty when it does not.
+        weakened: what is wrong with the small network, so that under overload pictures are
+            dropped, empty where nothing is.
     """
 
     state: str = 'active'
@@ -128,6 +130,7 @@ class NodeFacts:
     dead: str = ''
     lost: str = ''
     failing: str = ''
+    weakened: str = ''
 
 
 @dataclass(frozen=True)
@@ -235,4 +238,7 @@ def _of_node(node: NodeFacts) -> tuple[Health, str]:
         return Health.BLIND, 'switched off by ~/enable'
     if node.failing:
         return Health.DEGRADED, f'the inference fails and is tried again: {node.failing}'
+    if node.weakened:
+        return Health.DEGRADED, ('under overload pictures are dropped, as the small network '
+                                 f'fails: {node.weakened}')
     return Health.OK, ''

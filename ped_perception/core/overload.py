@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 import enum
+import statistics
 
 # A step is to end within so many periods after a picture came. The newest picture waits until a
 # step ends, so that the first one would be lost after two; the rest is for what nobody foresees.
@@ -38,6 +39,10 @@ _SPARE_LOAD = 0.8
 # So many steps in a row are left to the small network. It may not see the farthest people at all,
 # and those who are never looked at closely would be lost for good.
 _MOST_SMALL = 2
+
+# So many pictures in a row of one camera: a step of the large network takes fewer cameras than one
+# of the small one, and it could be the same ones again and again.
+_MOST_SMALL_OF_A_CAMERA = 6
 
 # Where the small network, too, would miss half of the pictures.
 _HOPELESS_LOAD = 2.0
@@ -60,11 +65,14 @@ class Demand:
         views: through which its pictures are seen.
         rate_hz: of its pictures, 0 where it is not known.
         waited_s: how long its newest picture has waited; None where there is none.
+        small_in_a_row: so many of its pictures were left to the small network since the large one
+            last looked.
     """
 
     views: int
     rate_hz: float
     waited_s: float | None = None
+    small_in_a_row: int = 0
 
 
 class LookChooser:
@@ -84,9 +92,9 @@ class LookChooser:
         """
         Choose the closest look that leaves time for the pictures that come next.
 
-        Every third step at least is the large network's, even if that costs a picture. Where the
-        small one, too, would miss most of the pictures, those that are looked at are worth the
-        large one.
+        Every third step at least is the large network's, even if that costs a picture, and so is
+        one for a camera that it has not looked at for long. Where the small one, too, would miss
+        most of the pictures, those that are looked at are worth the large one.
 
         Args:
             demands: of all cameras.
@@ -102,8 +110,11 @@ class LookChooser:
         if _leaves_time(demands, [demand.views * slot_s for demand in demands]):
             look = Look.ALL_VIEWS
         elif (small_share is not None and self._small_in_a_row < _MOST_SMALL
+                and not any(demand.waited_s is not None
+                            and demand.small_in_a_row >= _MOST_SMALL_OF_A_CAMERA
+                            for demand in demands)
                 and not _leaves_time(demands, [slot_s] * len(demands))
-                and _load(demands, [small_share * slot_s] * len(demands)) < _HOPELESS_LOAD):
+                and not _is_hopeless(demands, small_share * slot_s)):
             look = Look.SMALL_NETWORK
         self._small_in_a_row = self._small_in_a_row + 1 if look is Look.SMALL_NETWORK else 0
         self.counts[look] += 1
@@ -118,6 +129,15 @@ def _leaves_time(demands: Sequence[Demand], costs_s: Sequence[float]) -> bool:
                  if demand.waited_s is not None)
     return all((demand.waited_s + step_s) * demand.rate_hz <= _MOST_PERIODS
                for demand in demands if demand.waited_s is not None)
+
+
+def _is_hopeless(demands: Sequence[Demand], cost_s: float) -> bool:
+    """Tell whether half of the pictures would be missed even if each took that long."""
+    rates_hz = [demand.rate_hz for demand in demands if demand.rate_hz > 0]
+    if _load(demands, [cost_s] * len(demands)) < _HOPELESS_LOAD:
+        return False
+    # Of most cameras, not of a single fast one, whose pictures come at no cost to the others.
+    return statistics.median(rates_hz) * len(rates_hz) * cost_s >= _HOPELESS_LOAD
 
 
 def _load(demands: Sequence[Demand], costs_s: Sequence[float]) -> float:

@@ -22,9 +22,10 @@ import time
 from types import TracebackType
 from typing import Protocol
 
+import numpy as np
 from ped_perception.core.config import param
 from ped_perception.core.detections import detections_from_candidates
-from ped_perception.core.errors import ConfigError
+from ped_perception.core.errors import BackendError, ConfigError
 from ped_perception.core.native import Pixels
 from ped_perception.core.types import Candidates, Detections, Frame, Uint8Array, View
 from ped_perception.core.views import place_view, specs_from_texts, ViewSpec
@@ -252,15 +253,29 @@ class Pipeline:
         candidates = backend.infer(slot)
         inferred = time.perf_counter()
         config = self._config
+        least_score = min(config.score_threshold, self._least_score)
+        _refuse_nonsense(candidates, slot, least_score)
         detections = [
             detections_from_candidates(
-                frame, candidates, slots[index], views[index],
-                score_threshold=min(config.score_threshold, self._least_score),
+                frame, candidates, slots[index], views[index], score_threshold=least_score,
                 nms_iou=config.nms_iou, min_height_px=config.min_height_px,
                 max_detections=config.max_detections)
             for index, frame in enumerate(frames)]
         done = time.perf_counter()
         return detections, StageTimes(filled - start, inferred - filled, done - inferred)
+
+
+def _refuse_nonsense(candidates: Candidates, count: int, least_score: float) -> None:
+    """
+    Raise BackendError where a network that has gone wrong found "nobody".
+
+    No threshold lets NaN pass, so that it would be published as an empty street.
+    """
+    scores_nk, boxes_nk4 = candidates.scores_nk[:count], candidates.boxes_nk4[:count]
+    if not (np.isfinite(scores_nk).all()
+            and np.isfinite(boxes_nk4[scores_nk >= least_score]).all()):
+        raise BackendError('The network answers with what are no numbers. The device may be '
+                           'faulty, or the arithmetic overflows: see ped_engine verify')
 
 
 def batches(counts: Sequence[int], capacity: int) -> Iterator[tuple[int, int]]:

@@ -95,6 +95,11 @@ class Recovery:
         return self.failures >= 2
 
     def is_lost(self, now_s: float) -> bool:
-        """Tell whether it has failed for so long that it counts as lost."""
+        """
+        Tell whether it has failed for so long that it counts as lost.
+
+        Until the next attempt is due: while none is made, because no picture comes, nothing is
+        known.
+        """
         # Written so that NaN is no.
-        return now_s - self.failing_since_s >= self._config.give_up_s
+        return min(now_s, self._retry_at_s) - self.failing_since_s >= self._config.give_up_s

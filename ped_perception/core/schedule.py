@@ -53,7 +53,8 @@ class Schedule:
         self.left_out = 0
 
     def choose(self, cameras: Sequence[str], views: Mapping[str, float], budget_s: float,
-               urgent: Collection[str] = (), urgency: float = 1.0) -> list[str]:
+               urgent: Collection[str] = (), urgency: float = 1.0,
+               behind: Mapping[str, int] | None = None) -> list[str]:
         """
         Choose among the cameras that have a picture; at least one is chosen.
 
@@ -64,11 +65,14 @@ class Schedule:
             budget_s: time that the inference may take.
             urgent: cameras that matter more than usual now.
             urgency: factor of their priorities.
+            behind: pictures of each camera that were not looked at as closely as these will be;
+                who has most of them goes first.
 
         Returns:
             The chosen ones, those with most right to it first.
         """
-        waiting = sorted(cameras, key=lambda camera: self._virtual[camera])
+        waiting = sorted(cameras, key=lambda camera: (-(behind or {}).get(camera, 0),
+                                                      self._virtual[camera]))
         chosen: list[str] = []
         slots = 0.0
         for camera in waiting:
@@ -78,7 +82,7 @@ class Schedule:
             chosen.append(camera)
         self.left_out += len(waiting) - len(chosen)
         # Who had no pictures for a while does not get that time back at the cost of others.
-        floor = self._virtual[waiting[0]] if waiting else 0.0
+        floor = min((self._virtual[camera] for camera in waiting), default=0.0)
         for camera in self._virtual:
             self._virtual[camera] = max(self._virtual[camera], floor)
         for camera in chosen:
@@ -123,6 +127,8 @@ class RateLimit:
         if rate_hz <= 0:
             return True
         period_s = 1 / rate_hz
+        # The rate may have been raised since.
+        self._due_s = min(self._due_s, time_s + period_s)
         # A picture a little before its time is nearer to it than the next one would be.
         if time_s < self._due_s - 0.25 * period_s:
             return False

@@ -25,18 +25,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-import re
 
 from ped_perception.core.errors import SourceError
-from ped_perception.sources.bag_layout import is_bag_folder, METADATA_NAME, storage_files
+from ped_perception.sources.bag_layout import (
+    holds_single_files,
+    is_bag_folder,
+    METADATA_NAME,
+    storage_files,
+)
 from ped_perception.sources.folder import PICTURE_SUFFIXES
 
 _VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.ts')
 _LABEL_SUFFIXES = ('.json', '.txt')
 # As the MOTChallenge lays out the pictures of a sequence.
 _PICTURES_OF_SEQUENCE = 'img1'
-# rosbag2 numbers the files of one recording.
-_NUMBERED = re.compile(r'_\d+$')
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,13 @@ def _is_recording(folder: Path) -> bool:
 
 
 def _holds_single_files(folder: Path) -> bool:
-    """Tell whether storage files in a folder are several recordings, not parts of one."""
-    stems = {_NUMBERED.sub('', file.stem) for file in storage_files(folder)}
-    return not (folder / METADATA_NAME).exists() and len(stems) > 1
+    """Tell whether storage files in a folder are recordings among others, not parts of one."""
+    if holds_single_files(folder):
+        return True
+    return not (folder / METADATA_NAME).exists() and any(
+        entry.suffix.lower() in _VIDEO_SUFFIXES
+        or (entry.is_dir() and (_is_recording(entry) or any(_below(entry))))
+        for entry in _entries(folder))
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, Path]]:

@@ -110,6 +110,7 @@ class Announcer:
         except Exception as error:  # noqa: BLE001 - whatever failed, the next picture may not
             # Nothing may be left of what it stopped in the middle of.
             perception.follower.reset()
+            self.danger = Danger()
             self._failed('People could not be followed', error, looked.pictures)
             return
         # With the wait for the pictures before: the stages add up to the latency.
@@ -130,6 +131,7 @@ class Announcer:
             self.danger = (Danger() if everybody is None or looked.ego is None
                            else danger_of(everybody, looked.ego, self._corridor()))
         except Exception as error:  # noqa: BLE001
+            self.danger = Danger()
             self._failed('Everybody around the vehicle could not be published', error,
                          [one.picture for one in told])
             return

@@ -72,6 +72,7 @@ class CameraStats:
         self.received = 0
         self.processed = 0
         self.looks = dict.fromkeys(Look, 0)
+        self.small_in_a_row = 0
         self.detections = 0
         self.drops = dict.fromkeys(Drop, 0)
         self.last_problem = ''
@@ -106,6 +107,7 @@ class CameraStats:
     def looks_at(self, look: Look) -> None:
         """Count a picture that the inference begins to look at."""
         self.looks[look] += 1
+        self.small_in_a_row = self.small_in_a_row + 1 if look is Look.SMALL_NETWORK else 0
         self._looks.append(look)
 
     def looked_at(self, received_s: float, now_s: float, latency_s: float, people: int) -> None:
@@ -139,9 +141,18 @@ class CameraStats:
 
     @property
     def period_s(self) -> float:
-        """Median time between the newest pictures that came in, NaN before the second."""
-        intervals_s = list(self._intervals_s)
-        return statistics.median(intervals_s) if intervals_s else math.nan
+        """
+        Usual time between the newest pictures that came in, NaN before the second.
+
+        The median, which a lost picture does not change; but where pictures come in bursts, the
+        mean of all but the longest.
+        """
+        intervals_s = sorted(self._intervals_s)
+        if not intervals_s:
+            return math.nan
+        median_s = statistics.median(intervals_s)
+        mean_s = statistics.fmean(intervals_s[:-1] or intervals_s)
+        return mean_s if mean_s > 2 * median_s else median_s
 
     @property
     def problem(self) -> str:

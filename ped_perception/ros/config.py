@@ -19,6 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ped_perception.core.config import param
+from ped_perception.core.corridor import CorridorConfig
+from ped_perception.core.perception import PerceptionConfig
+from ped_perception.core.stamps import AgeConfig
 
 
 @dataclass(frozen=True)
@@ -96,3 +99,13 @@ class CameraConfig:
         (0.0, 0.0, 0.0), 'Roll, pitch and yaw of the camera where mounting_xyz_m is given: zero '
         'looks straight ahead, a positive pitch looks down, a positive yaw to the left.',
         unit='deg')
+
+
+@dataclass(frozen=True)
+class LookoutConfig:
+    """What the inference thread needs to know; replaced as a whole when a parameter changes."""
+
+    perception: PerceptionConfig
+    age: AgeConfig
+    step_budget_s: float
+    corridor: CorridorConfig

@@ -194,15 +194,15 @@ class DetectorNode(ManagedNode):
         if self._state == 'active':
             # After failures: what failed once must show that it finds people again.
             try:
-                self._check_networks(networks)
+                return self._check_networks(networks, spare_small=True)
             except Exception:
                 networks.close()
                 raise
         return networks
 
-    def _check_networks(self, networks: Networks) -> None:
-        check_networks(self._settings.node.self_test, self._settings.backend.model, networks,
-                       self.get_logger())
+    def _check_networks(self, networks: Networks, spare_small: bool = False) -> Networks:
+        return check_networks(self._settings.node.self_test, self._settings.backend.model,
+                              networks, self.get_logger(), spare_small)
 
     def _activate(self) -> None:
         networks = self._lookout.networks if self._lookout is not None else None
@@ -319,12 +319,12 @@ class DetectorNode(ManagedNode):
 
     def _facts(self) -> tuple[NodeFacts, dict[str, CameraFacts]]:
         now_s, lookout = time.monotonic(), self._lookout
-        lost, failing = ('', '') if lookout is None else diagnostics.inference_facts(
+        inference = ('', '', '') if lookout is None else diagnostics.inference_facts(
             lookout, self._settings.recovery, now_s)
         facts = {name: diagnostics.camera_facts(camera, now_s, self._is_wanted(camera))
                  for name, camera in list(self._cameras.items())}
-        return NodeFacts(self._state, self._refused, self._enabled, self._death, lost,
-                         failing), facts
+        return NodeFacts(self._state, self._refused, self._enabled, self._death,
+                         *inference), facts
 
     def _health_values(self) -> dict[str, float | str]:
         return diagnostics.all_health_values(

@@ -91,20 +91,24 @@ def camera_facts(camera: Watched, now_s: float, is_wanted: bool) -> CameraFacts:
         latency_s=stats.recent_latency_s, silence=camera.silence, active=is_wanted)
 
 
-def inference_facts(lookout: Lookout, config: RecoveryConfig, now_s: float) -> tuple[str, str]:
-    """Say why the inference counts as lost, and what it says while it fails; else empty."""
-    recovery = lookout.recovery
+def inference_facts(lookout: Lookout, config: RecoveryConfig, now_s: float,
+                    ) -> tuple[str, str, str]:
+    """Give the last three of ``NodeFacts``: lost, failing and weakened."""
+    recovery, networks = lookout.recovery, lookout.networks
+    weakened = lookout.small_recovery.problem or (
+        networks.small_problem if networks is not None else '')
     for what, since_s in (('the inference', lookout.step_began_s),
                           ('the following of people', lookout.waits_since_s)):
         # Written so that NaN, which is nothing at hand, is no.
         if now_s - since_s > config.hang_s:
-            return f'{what} has not answered for {now_s - since_s:.1f} s', recovery.problem
+            lost = f'{what} has not answered for {now_s - since_s:.1f} s'
+            return lost, recovery.problem, weakened
     if recovery.is_lost(now_s):
         failing_s = now_s - recovery.failing_since_s
         lost = (f'the inference has failed {recovery.failures} times in {failing_s:.0f} s: '
                 f'{recovery.problem}')
-        return lost, recovery.problem
-    return '', recovery.problem
+        return lost, recovery.problem, weakened
+    return '', recovery.problem, weakened
 
 
 def health_values(camera: Camera, now_s: float) -> dict[str, float | str]:

@@ -21,34 +21,26 @@ Everything here runs in that one thread, apart from the methods that say otherwi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 import math
 import time
 import traceback
 
 import cv2
-from ped_perception.core.corridor import CorridorConfig, Danger
+from ped_perception.core.corridor import Danger
 from ped_perception.core.errors import PedPerceptionError
 from ped_perception.core.follow import Mounting
 from ped_perception.core.ground_motion import EgoMotion
 from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.ids import Ids
 from ped_perception.core.overload import Demand, Look, LookChooser
-from ped_perception.core.perception import Perception, PerceptionConfig
+from ped_perception.core.perception import Perception
 from ped_perception.core.pipeline import BackendInfo
 from ped_perception.core.recovery import Recovery, RecoveryConfig
 from ped_perception.core.schedule import Schedule
-from ped_perception.core.stamps import AgeConfig
-from ped_perception.core.types import Frame
-from ped_perception.core.views import (
-    HORIZON,
-    region_from_numbers,
-    specs_from_texts,
-    ViewSpec,
-)
 from ped_perception.ros.announcer import Announcer, LookedAt
 from ped_perception.ros.camera_stats import Drop
+from ped_perception.ros.config import LookoutConfig
 from ped_perception.ros.ground_output import GroundOutput
 from ped_perception.ros.network import Networks
 from ped_perception.ros.pictures import Camera, Picture, PictureTaker
@@ -63,22 +55,13 @@ _LOG_PERIOD_S = 5.0
 _RARE_LOG_S = 30.0
 
 
-@dataclass(frozen=True)
-class LookoutConfig:
-    """What the inference thread needs to know; replaced as a whole when a parameter changes."""
-
-    perception: PerceptionConfig
-    age: AgeConfig
-    step_budget_s: float
-    corridor: CorridorConfig
-
-
 class Lookout:
     """
     The job of the inference thread.
 
     Attributes:
         recovery: failures of the inference.
+        small_recovery: failures of the small network, which cost no picture.
         schedule: of the cameras under overload.
         looks: how closely pictures are looked at.
         step_began_s: steady clock, when the inference at hand began; NaN while there is none.
@@ -118,7 +101,7 @@ class Lookout:
         self._announcer = Announcer(
             cameras, ground, lambda: self._config.perception.detector.score_threshold,
             lambda: self._config.corridor, clock, logger)
-        self.recovery = Recovery(recovery)
+        self.recovery, self.small_recovery = Recovery(recovery), Recovery(recovery)
         self.schedule = Schedule({name: camera.config.priority
                                   for name, camera in cameras.items()})
         self.looks = LookChooser()
@@ -187,19 +170,27 @@ class Lookout:
         """Choose the cameras to look at now, and how closely."""
         now_s = time.monotonic()
         views = {name: len(self._view_texts(camera)) for name, camera in self._cameras.items()}
-        demands = [Demand(views[name], camera.rate_hz(now_s), waited_s.get(name))
-                   for name, camera in self._cameras.items()]
-        small_share = self._networks.small_share if self._networks is not None else None
-        self._look = self.looks.choose(demands, self.schedule.slot_s, small_share)
+        small_in_a_row = {name: camera.stats.small_in_a_row
+                          for name, camera in self._cameras.items()}
+        demands = [Demand(views[name], camera.rate_hz(now_s), waited_s.get(name),
+                          small_in_a_row[name]) for name, camera in self._cameras.items()]
+        self._look = self.looks.choose(
+            demands, self.schedule.slot_s,
+            self._small_share if self.small_recovery.may_try(now_s) else None)
         slots: Mapping[str, float] = (
             views if self._look is Look.ALL_VIEWS else dict.fromkeys(views, self._slot_share))
         return self.schedule.choose(list(waited_s), slots, self._config.step_budget_s,
-                                    self.danger.cameras, self._config.corridor.priority)
+                                    self.danger.cameras, self._config.corridor.priority,
+                                    {} if self._look is Look.SMALL_NETWORK else small_in_a_row)
+
+    @property
+    def _small_share(self) -> float | None:
+        return self._networks.small_share if self._networks is not None else None
 
     @property
     def _slot_share(self) -> float:
         """What a slot of the network that looks takes, as a share of one of the full network."""
-        small = self._networks.small_share if self._networks is not None else None
+        small = self._small_share
         return small if self._look is Look.SMALL_NETWORK and small is not None else 1.0
 
     def process(self, arrivals: Sequence[Arrival]) -> None:
@@ -224,7 +215,12 @@ class Lookout:
             return
         decode_s = time.perf_counter() - decoding_s
         try:
-            self._look_at(pictures, taken_ns, decode_s)
+            try:
+                self._look_at(pictures, taken_ns, decode_s)
+            except Exception as error:
+                if not self._was_the_small_one(error):
+                    raise
+                self._look_at(pictures, taken_ns, decode_s)
         except Exception as error:  # noqa: BLE001 - whatever failed, the next picture may not
             self._failed(error)
             for picture in pictures:
@@ -237,11 +233,18 @@ class Lookout:
         self._logger.warning(f'Everybody is forgotten: {why}. This is right at the beginning of '
                              f'a recording, and wrong on a vehicle.',
                              throttle_duration_sec=_LOG_PERIOD_S)
-        if self._perception is not None:
-            self._perception.reset()
+        self._reset()
         for camera in self._cameras.values():
             camera.stats.forget_times()
             camera.guard.reset()
+
+    def _reset(self) -> None:
+        """Forget everybody, once the thread that follows them is done."""
+        if self._perception is not None:
+            self.waits_since_s = time.monotonic()
+            self._perception.reset()
+            self.waits_since_s = math.nan
+        self._announcer.danger = Danger()
 
     # --- the inference -----------------------------------------------------------------------
 
@@ -249,8 +252,16 @@ class Lookout:
         """Detect, and have what was found followed and published in the other thread."""
         assert self._perception is not None
         frames = [picture.upright for picture in pictures]
-        mountings = {frame.camera: self._mounting(frame) for frame in frames}
-        views = [self._views_of(frame, mountings[frame.camera]) for frame in frames]
+        assert self.info is not None
+        mountings: dict[str, Mounting | GroundReason] = {}
+        views = []
+        for frame in frames:
+            camera = self._cameras[frame.camera]
+            texts = self._view_texts(camera)
+            mounting = camera.mounting(frame, texts, self._logger)
+            mountings[frame.camera] = mounting
+            views.append(camera.views_of(frame, mounting, self._look, texts,
+                                         self.info.network_hw))
         ego = self._ego(max(frame.stamp_ns for frame in frames))
         self.step_began_s = time.monotonic()
         detections, times = self._perception.detect(frames, views,
@@ -259,8 +270,9 @@ class Lookout:
         self.schedule.measured(sum(len(of_frame) for of_frame in views),
                                times.views_s + times.infer_s + times.postprocess_s,
                                self._slot_share)
-        if self.recovery.succeeded():
-            self._logger.info('The inference works again')
+        small = self._look is Look.SMALL_NETWORK
+        if (self.small_recovery if small else self.recovery).succeeded():
+            self._logger.info(f'The {"small network" if small else "inference"} works again')
         looked = LookedAt(pictures, detections, mountings, ego, taken_ns, {
             'decode': decode_s, 'views': times.views_s, 'infer': times.infer_s,
             'postprocess': times.postprocess_s}, time.perf_counter())
@@ -279,32 +291,8 @@ class Lookout:
                                  f'{self.odometry_problem}', throttle_duration_sec=_RARE_LOG_S)
         return ego
 
-    def _mounting(self, frame: Frame) -> Mounting | GroundReason:
-        camera = self._cameras[frame.camera]
-        mounting = camera.geometry.mounting(frame)
-        # A camera that nobody calibrated is no news; one that nobody can place is.
-        if mounting is GroundReason.NO_TRANSFORM:
-            self._logger.warning(f'People seen by camera {frame.camera} have no position: '
-                                 f'{camera.geometry.problem}', throttle_duration_sec=_RARE_LOG_S)
-        elif isinstance(mounting, GroundReason) and HORIZON in self._view_texts(camera):
-            self._logger.warning(f'The view horizon of camera {frame.camera} is left out: '
-                                 f'{camera.geometry.problem}', throttle_duration_sec=_RARE_LOG_S)
-        return mounting
-
     def _view_texts(self, camera: Camera) -> tuple[str, ...]:
         return camera.config.views or self._config.perception.detector.views
-
-    def _views_of(self, frame: Frame, mounting: Mounting | GroundReason) -> Sequence[ViewSpec]:
-        """Give the views of a picture; without time only the first."""
-        camera = self._cameras[frame.camera]
-        texts = self._view_texts(camera)
-        look = Look.ALL_VIEWS if self._look is Look.FIRST_VIEW and len(texts) == 1 else self._look
-        camera.stats.looks_at(look)
-        assert self.info is not None
-        horizon = (camera.geometry.horizon(frame, mounting, self.info.network_hw)
-                   if HORIZON in texts and (look is Look.ALL_VIEWS or len(texts) == 1) else None)
-        specs = specs_from_texts(texts, region_from_numbers(camera.config.roi, 'roi'), horizon)
-        return specs if look is Look.ALL_VIEWS else specs[:1]
 
     # --- failures ----------------------------------------------------------------------------
 
@@ -326,9 +314,20 @@ class Lookout:
             self.step_began_s = math.nan
         assert self._perception is not None
         self._perception.pipeline.take_backends(self._networks.full, self._networks.small)
+        self.small_recovery.succeeded()
         # Whatever it was that failed: nothing of it may be left.
-        self._perception.reset()
+        self._reset()
         self.info = self._networks.full.info
+        return True
+
+    def _was_the_small_one(self, error: Exception) -> bool:
+        """Have the large network look instead if it was the small one that failed."""
+        if self._look is not Look.SMALL_NETWORK:
+            return False
+        wait_s = self.small_recovery.failed(time.monotonic(), explain(error))
+        self._logger.error(f'The small network failed: {explain(error)}. Next attempt in '
+                           f'{wait_s:.1f} s.', throttle_duration_sec=_LOG_PERIOD_S)
+        self._look = Look.FIRST_VIEW
         return True
 
     def _lose(self, camera: str) -> None:

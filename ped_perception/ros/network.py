@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 import math
 
@@ -35,10 +36,12 @@ class Networks:
     Attributes:
         full: for the input ``network_size``.
         small: for ``overload_size``, None where there is none.
+        small_problem: why the small one is not used any more, empty where nothing is wrong.
     """
 
     full: Backend
     small: Backend | None = None
+    small_problem: str = ''
 
     @property
     def each(self) -> tuple[Backend, ...]:
@@ -52,6 +55,21 @@ class Networks:
             return None
         # Both do the same for each pixel.
         return math.prod(self.small.info.network_hw) / math.prod(self.full.info.network_hw)
+
+    def without_small(self, problem: str, logger: RcutilsLogger) -> Networks:
+        """
+        Give what is left when the small one is of no use: it is an aid, and costs no picture.
+
+        Args:
+            problem: what is wrong with it.
+            logger: is told.
+        """
+        logger.error(f'The small network is not used any more: {problem} Under overload '
+                     f'pictures are dropped. Configure the node again to load it anew')
+        if self.small is not None:
+            with suppress(Exception):       # it is broken already
+                self.small.close()
+        return Networks(self.full, small_problem=problem)
 
     def close(self) -> None:
         """Release everything; closing twice is harmless."""
@@ -83,8 +101,8 @@ def open_networks(config: BackendConfig, slots: int, cameras: int, *, may_build:
     full = open_backend(config, slots, watch)
     try:
         return Networks(full, open_small(config, full.info, cameras, watch))
-    except PedPerceptionError as error:
-        if config.overload_size == 'auto':
+    except Exception as error:
+        if config.overload_size == 'auto' and isinstance(error, PedPerceptionError):
             logger.info(f'Under overload pictures are dropped, for want of a smaller network: '
                         f'{error}')
             return Networks(full)
@@ -92,7 +110,8 @@ def open_networks(config: BackendConfig, slots: int, cameras: int, *, may_build:
         raise
 
 
-def check_networks(mode: str, model: str, networks: Networks, logger: RcutilsLogger) -> None:
+def check_networks(mode: str, model: str, networks: Networks, logger: RcutilsLogger,
+                   spare_small: bool = False) -> Networks:
     """
     Look for known pedestrians with what was loaded; in the thread that owns it.
 
@@ -101,12 +120,16 @@ def check_networks(mode: str, model: str, networks: Networks, logger: RcutilsLog
         model: its name or path.
         networks: as they were loaded.
         logger: is told what came out.
+        spare_small: go on without the small one where it is that which does not find them.
+
+    Returns:
+        The networks that may be used.
 
     Raises:
         PedPerceptionError: they are not found, or must be known and are not.
     """
     if mode == 'skip':
-        return
+        return networks
     for backend in networks.each:
         height, width = backend.info.network_hw
         if mode == 'known' and shipped_expectation(model, (height, width)) is None:
@@ -114,6 +137,12 @@ def check_networks(mode: str, model: str, networks: Networks, logger: RcutilsLog
                 f'No self-test: what {model} must find at {width}x{height} is not shipped. Verify '
                 f'it once with: ped_engine verify {model} --size {width}x{height}')
             continue
-        report = run_golden(backend, model)
-        report.refuse()
+        try:
+            report = run_golden(backend, model)
+            report.refuse()
+        except Exception as error:
+            if not spare_small or backend is networks.full:
+                raise
+            return networks.without_small(str(error), logger)
         logger.info(f'Self-test passed: {report}')
+    return networks

@@ -22,11 +22,20 @@ from dataclasses import dataclass
 import os
 
 from ped_perception.core.errors import ImageError
+from ped_perception.core.follow import Mounting
+from ped_perception.core.ground_types import GroundReason
 from ped_perception.core.image_monitor import ImageMonitor
+from ped_perception.core.overload import Look
 from ped_perception.core.rotation import upright_from_source
 from ped_perception.core.schedule import RateLimit
 from ped_perception.core.stamps import AgeConfig, stamp_problem, StampGuard, StampVerdict
 from ped_perception.core.types import Frame
+from ped_perception.core.views import (
+    HORIZON,
+    region_from_numbers,
+    specs_from_texts,
+    ViewSpec,
+)
 from ped_perception.ros.camera_geometry import CameraGeometry
 from ped_perception.ros.camera_output import CameraOutput
 from ped_perception.ros.camera_stats import CameraStats, Drop
@@ -43,6 +52,8 @@ from sensor_msgs.msg import CompressedImage
 
 # A problem that comes with every picture is logged once in this time.
 _LOG_PERIOD_S = 5.0
+# The same for what stays as it is for minutes.
+_RARE_LOG_S = 30.0
 
 # A camera that has sent nothing for so many of its periods asks nothing of the inference.
 _SILENT_PERIODS = 5
@@ -91,6 +102,46 @@ class Camera:
             return 0.0
         target_hz = self.config.target_rate_hz
         return min(rate_hz, target_hz) if target_hz > 0 else rate_hz
+
+    def mounting(self, frame: Frame, texts: Sequence[str],
+                 logger: RcutilsLogger) -> Mounting | GroundReason:
+        """
+        Say where the camera was when it took a picture.
+
+        Args:
+            frame: of this camera, upright.
+            texts: views that it is looked at through.
+            logger: is told why people will have no position, or a view is left out.
+        """
+        mounting = self.geometry.mounting(frame)
+        # A camera that nobody calibrated is no news; one that nobody can place is.
+        if mounting is GroundReason.NO_TRANSFORM:
+            logger.warning(f'People seen by camera {self.name} have no position: '
+                           f'{self.geometry.problem}', throttle_duration_sec=_RARE_LOG_S)
+        elif isinstance(mounting, GroundReason) and HORIZON in texts:
+            logger.warning(f'The view horizon of camera {self.name} is left out: '
+                           f'{self.geometry.problem}', throttle_duration_sec=_RARE_LOG_S)
+        return mounting
+
+    def views_of(self, frame: Frame, mounting: Mounting | GroundReason, look: Look,
+                 texts: Sequence[str], network_hw: tuple[int, int]) -> Sequence[ViewSpec]:
+        """
+        Give the views through which a picture is looked at, and count how closely that is.
+
+        Args:
+            frame: of this camera.
+            mounting: of the camera as of this picture, or why it is not known.
+            look: how closely; all but the closest take the first view only.
+            texts: all views, of ``core.views``.
+            network_hw: input size of the network, height and width.
+        """
+        if look is Look.FIRST_VIEW and len(texts) == 1:
+            look = Look.ALL_VIEWS
+        self.stats.looks_at(look)
+        horizon = (self.geometry.horizon(frame, mounting, network_hw)
+                   if HORIZON in texts and (look is Look.ALL_VIEWS or len(texts) == 1) else None)
+        specs = specs_from_texts(texts, region_from_numbers(self.config.roi, 'roi'), horizon)
+        return specs if look is Look.ALL_VIEWS else specs[:1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,9 +42,8 @@ from ped_perception.core.recovery import RecoveryConfig
 from ped_perception.core.stamps import AgeConfig
 from ped_perception.core.tracker_config import TrackerConfig
 from ped_perception.core.views import region_from_numbers, specs_from_texts
-from ped_perception.ros.config import CameraConfig, NodeConfig
+from ped_perception.ros.config import CameraConfig, LookoutConfig, NodeConfig
 from ped_perception.ros.ground_output import GroundOutputConfig
-from ped_perception.ros.lookout import LookoutConfig
 from ped_perception.ros.params import (
     changed,
     declare_and_read,
@@ -95,13 +94,15 @@ class Settings:
     def __post_init__(self) -> None:
         """Check the parameters that depend on each other."""
         age_s, lag_s = self.age.max_frame_age_s, self.ground_filter.max_lag_s
-        if len(self.cameras) > 1 and not 0 < age_s <= lag_s:
+        needed_s = round(age_s + self.age.max_future_s, 9)
+        if len(self.cameras) > 1 and not (age_s > 0 and needed_s <= lag_s):
             limit = f'{age_s:g} s' if age_s else '0, no limit'
             raise ConfigError(
                 f'Parameter max_frame_age_s is {limit}, but ground_filter.max_lag_s only '
-                f'{lag_s:g} s: a picture that late, beside fresh ones of another camera, would '
-                f'make everybody be forgotten. Set max_frame_age_s to more than 0 and at most '
-                f'{lag_s:g} s, or make ground_filter.max_lag_s larger, too.')
+                f'{lag_s:g} s: a picture that late, beside one of another camera that is '
+                f'max_future_s ({self.age.max_future_s:g} s) ahead, would make everybody be '
+                f'forgotten. Set max_frame_age_s to more than 0, and ground_filter.max_lag_s to '
+                f'at least max_frame_age_s and max_future_s together.')
 
     def changed(self, changes: list[Parameter]) -> Settings:
         """

@@ -17,9 +17,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 
 STORAGE_SUFFIXES = ('.db3', '.mcap')
 METADATA_NAME = 'metadata.yaml'
+# rosbag2 numbers the files of one recording.
+_NUMBERED = re.compile(r'_\d+$')
 
 
 def is_bag_folder(folder: Path) -> bool:
@@ -32,3 +35,9 @@ def storage_files(folder: Path) -> list[Path]:
     files = [file for file in folder.iterdir() if file.suffix in STORAGE_SUFFIXES]
     # rosbag2 numbers the parts name_0, name_1, … name_10: the length sorts before the digits.
     return sorted(files, key=lambda file: (len(file.name), file.name))
+
+
+def holds_single_files(folder: Path) -> bool:
+    """Tell whether storage files in a folder are several recordings, not parts of one."""
+    stems = {_NUMBERED.sub('', file.stem) for file in storage_files(folder)}
+    return not (folder / METADATA_NAME).exists() and len(stems) > 1

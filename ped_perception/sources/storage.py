@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ped_perception.core.errors import SourceError
-from ped_perception.sources.bag_layout import METADATA_NAME, storage_files
+from ped_perception.sources.bag_layout import holds_single_files, METADATA_NAME, storage_files
 from ped_perception.sources.mcap_rescue import is_mcap, RescuedMcap
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
@@ -83,6 +83,10 @@ def open_storage(path: Path) -> tuple[Storage, tuple[str, ...]]:
     if path.is_file():
         return _open_file(path)
     files = storage_files(path)
+    if holds_single_files(path):
+        raise SourceError(f'{path} has no {METADATA_NAME} and holds several recordings: '
+                          f'{", ".join(file.name for file in files)}. Give one of them, or put '
+                          f'each into a folder of its own.')
     if not (path / METADATA_NAME).exists():
         return _open_files(files, f'{path} has no {METADATA_NAME}, so its recorder was '
                                   f'interrupted: its {len(files)} file(s) are read directly.')

@@ -20,6 +20,7 @@ from dataclasses import replace
 import sys
 import types
 
+from doubles import BrightSpotBackend
 from fake_tensorrt import FakeTensorRt
 import numpy as np
 import onnx
@@ -165,6 +166,25 @@ def test_the_small_network_runs_as_the_full_one_does(monkeypatch):
     ((opened, max_batch, _),) = asked
     assert opened == replace(config, backend='tensorrt', network_size='320x192', plan='')
     assert max_batch == 6
+
+
+@pytest.mark.parametrize(('overload_size', 'precision', 'fits', 'why'), [
+    ('auto', 'fp32', True, 'it takes as much less time as it has pixels'),
+    ('auto', 'int8', False, 'float32 beside INT8 would take longer than the full one'),
+    ('416x256', 'int8', True, 'as it was said'),
+])
+def test_a_small_network_that_saves_no_time_is_not_used_unasked(
+        monkeypatch, overload_size, precision, fits, why):
+    small = BrightSpotBackend((256, 416))
+    monkeypatch.setattr(backends, 'open_backend', lambda *_: small)
+    full = replace(info(), precision=precision)
+    config = BackendConfig(overload_size=overload_size)
+    if fits:
+        assert open_small(config, full, 6) is small, why
+    else:
+        with pytest.raises(ModelError, match='import nanodet_g --size 416x256 --precision int8'):
+            open_small(config, full, 6)
+    assert small.closed != fits
 
 
 def test_an_unknown_backend_lists_the_known():

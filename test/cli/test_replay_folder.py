@@ -185,6 +185,23 @@ def test_one_recording_is_no_folder(root, tmp_path, capsys, option):
     assert 'for a folder of recordings' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(('files', 'message', 'why'), [
+    (('monday.mcap', 'tuesday.mcap'), 'holds several recordings: monday.mcap, tuesday.mcap',
+     'they were replayed as one'),
+    (('monday.mcap', 'later/tuesday.mcap'), 'later is another, which would be left out',
+     'it was left out'),
+])
+def test_recordings_that_would_be_mixed_or_left_out_are_named(
+        root, tmp_path, capsys, files, message, why):
+    recording = (root / 'demo' / 'pets_street.mcap').read_bytes()
+    for name in files:
+        file = tmp_path / 'drives' / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(recording)
+    assert main([str(tmp_path / 'drives'), '-o', str(tmp_path / 'out')]) != 0, why
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_cluster_replays_a_folder(pictures, tmp_path, capsys):
     """Find, replay and report as with processes, by a cluster that ends with the program."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from ped_perception.core.overload import Demand, Look, LookChooser
+from ped_perception.core.schedule import Schedule
 import pytest
 
 ALL, FIRST, SMALL = Look
@@ -118,6 +119,56 @@ def test_the_choice_for_some_cameras(demands, slot_s, look, why):
     chooser = LookChooser()
     assert chooser.choose(demands, slot_s, None) is look, why
     assert chooser.counts[look] == 1
+
+
+@pytest.mark.parametrize(('demands', 'look', 'why'), [
+    ([Demand(2, 15, 0.0)] * 3, SMALL, 'it looks at all of them'),
+    ([Demand(2, 60, 0.0)] * 3, FIRST, 'it would miss half of them'),
+    ([Demand(2, 15, 0.0)] * 3 + [Demand(2, 120, 0.0)], SMALL,
+     'it would miss half of one camera: no reason to let the others go'),
+    ([Demand(2, 15, 0.0), Demand(2, 15, 0.0), Demand(2, 15, 0.0, 6)], FIRST,
+     'the large one has not looked at one of them for long'),
+    ([Demand(2, 15, 0.05), Demand(2, 15, 0.0), Demand(2, 15, None, 6)], SMALL,
+     'nor will it now: there is no picture'),
+])
+def test_when_the_small_network_looks_for_several_cameras(demands, look, why):
+    assert LookChooser().choose(demands, 0.035, 0.43) is look, why
+
+
+def test_the_large_network_looks_at_every_camera():
+    """One of its steps takes fewer cameras than those of the small one: not always the same."""
+    cameras, rate_hz, slot_s = 6, 10, 0.06
+    names = [f'c{number}' for number in range(cameras)]
+    schedule, chooser = Schedule(dict.fromkeys(names, 1.0)), LookChooser()
+    schedule.measured(1, slot_s)
+    small_in_a_row = dict.fromkeys(names, 0)
+    last_s, longest_s = dict.fromkeys(names, 0.0), 0.0
+    seen_s = dict.fromkeys(names, -1.0)
+    now_s = 0.0
+    while now_s < 60:
+        # The newest picture of each, which come one after the other.
+        newest_s = {name: (int(now_s * rate_hz - 0.37 * number) + 0.37 * number) / rate_hz
+                    for number, name in enumerate(names)}
+        waiting = [name for name in names if newest_s[name] > seen_s[name]]
+        if not waiting:
+            now_s += 0.002
+            continue
+        look = chooser.choose([
+            Demand(1, rate_hz, now_s - newest_s[name] if name in waiting else None,
+                   small_in_a_row[name]) for name in names], slot_s, SMALL_SHARE)
+        cost = SMALL_SHARE if look is SMALL else 1.0
+        chosen = schedule.choose(waiting, dict.fromkeys(names, cost), 0.15,
+                                 behind={} if look is SMALL else small_in_a_row)
+        now_s += cost * slot_s * len(chosen)
+        for name in chosen:
+            seen_s[name] = newest_s[name]
+            small_in_a_row[name] = small_in_a_row[name] + 1 if look is SMALL else 0
+            if look is not SMALL:
+                longest_s = max(longest_s, now_s - last_s[name])
+                last_s[name] = now_s
+    longest_s = max(longest_s, *(now_s - at_s for at_s in last_s.values()))
+    assert chooser.counts[SMALL] > 0
+    assert longest_s < 2.0
 
 
 @given(st.lists(st.builds(Demand, st.integers(1, 4), st.floats(0, 200),

@@ -22,7 +22,7 @@ from doubles import BrightSpotBackend
 import numpy as np
 from ped_perception.core.errors import BackendError, ConfigError
 from ped_perception.core.pipeline import batches, DetectorConfig, Pipeline
-from ped_perception.core.types import Frame
+from ped_perception.core.types import Candidates, Frame
 from ped_perception.core.views import ViewSpec
 import pytest
 
@@ -85,6 +85,38 @@ def test_a_threshold_counts_from_the_next_step_on():
     assert len(pipeline.step([frame])[0][0]) == 1
     pipeline.configure(replace(WHOLE, score_threshold=0.95))
     assert len(pipeline.step([frame])[0][0]) == 0
+
+
+@pytest.mark.parametrize(('scores', 'box', 'why'), [
+    ((np.nan, 0.0, 0.0), None, 'no threshold lets it pass: it would be an empty street'),
+    ((0.9, 0.1, np.nan), None, 'one is as bad as all'),
+    ((np.inf, 0.0, 0.0), None, 'an overflow'),
+    ((0.9, 0.0, 0.0), (np.nan, 1, 2, 3), 'a person who is nowhere'),
+])
+def test_what_is_no_number_is_a_failure_and_not_nobody(monkeypatch, scores, box, why):
+    backend = BrightSpotBackend()
+    pipeline = Pipeline(backend, WHOLE)
+    frame = picture('front', (100, 50, 200, 250))
+    sound = backend.infer
+
+    def gone_wrong(count):
+        boxes_nk4 = sound(count).boxes_nk4.copy()
+        if box:
+            boxes_nk4[0, 0] = box
+        return Candidates(boxes_nk4, np.array([scores], np.float32))
+
+    monkeypatch.setattr(backend, 'infer', gone_wrong)
+    with pytest.raises(BackendError, match='no numbers'):
+        pipeline.step([frame])
+    monkeypatch.undo()
+    assert len(pipeline.step([frame])[0][0]) == 1, why
+
+
+def test_what_is_left_of_earlier_batches_is_nobodys_business():
+    backend = BrightSpotBackend()
+    pipeline = Pipeline(backend, WHOLE)
+    backend._scores_nk[1:] = np.nan
+    assert len(pipeline.step([picture('front', (100, 50, 200, 250))])[0][0]) == 1
 
 
 def test_after_a_failed_inference_the_next_step_is_sound():

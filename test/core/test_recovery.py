@@ -50,8 +50,16 @@ def test_lost_is_counted_from_the_first_failure_of_the_row():
     assert not recovery.is_lost(1e9)
     recovery.failed(10.0, 'no memory')
     recovery.failed(14.0, 'no memory')
+    recovery.failed(14.8, 'no memory')
     assert not recovery.is_lost(14.9)
     assert recovery.is_lost(15.0)
+
+
+def test_what_nobody_tried_again_is_not_lost():
+    """No picture came after the failure: the camera died, or nobody asks any more."""
+    recovery = Recovery(CONFIG)
+    recovery.failed(10.0, 'a hiccup')
+    assert not recovery.is_lost(1e9)
 
 
 def test_a_success_forgives_everything_but_the_total():

@@ -114,6 +114,25 @@ def test_target_rate(camera_hz, target_hz, expected_hz, why):
     assert through / 20 == pytest.approx(expected_hz, rel=0.05), why
 
 
+def test_a_rate_that_was_raised_counts_at_once():
+    """A camera that was slow while parked must not stay blind while the vehicle drives off."""
+    limit = RateLimit()
+    assert limit.lets_through(0.0, 0.05)
+    assert not limit.lets_through(1.0, 0.05)
+    assert not limit.lets_through(1.01, 10)
+    assert limit.lets_through(1.11, 10)
+
+
+def test_who_was_not_looked_at_closely_goes_first():
+    schedule = Schedule({'a': 1.0, 'b': 1.0, 'c': 5.0})
+    schedule.measured(1, 0.03)
+    behind = {'a': 0, 'b': 4, 'c': 1}
+    assert schedule.choose('abc', dict.fromkeys('abc', 1), 0.06, behind=behind) == ['b', 'c']
+    # In turn again afterwards: nobody was given anything for it.
+    chosen = [schedule.choose('abc', dict.fromkeys('abc', 1), 0.03)[0] for _ in range(70)]
+    assert [chosen.count(camera) for camera in 'abc'] == pytest.approx([10, 10, 50], abs=2)
+
+
 def test_after_a_gap_there_is_no_burst():
     limit = RateLimit()
     assert limit.lets_through(0.0, 10)

@@ -62,6 +62,25 @@ def test_the_period_is_not_changed_by_a_lost_picture():
     assert stats.period_s == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize('odd', [False, True])
+def test_pictures_that_come_in_pairs_come_half_as_fast(odd):
+    """The short intervals say nothing of when the next picture is due."""
+    stats = CameraStats()
+    for pair in range(20):
+        stats.arrived(pair * 0.2)
+        if not (odd and pair == 19):
+            stats.arrived(pair * 0.2 + 0.002)
+    assert 0.07 < stats.period_s < 0.21
+
+
+def test_pictures_left_to_the_small_network_are_counted_until_the_large_one_looks():
+    stats = CameraStats()
+    for look, expected in ((Look.SMALL_NETWORK, 1), (Look.SMALL_NETWORK, 2),
+                           (Look.FIRST_VIEW, 0), (Look.SMALL_NETWORK, 1)):
+        stats.looks_at(look)
+        assert stats.small_in_a_row == expected
+
+
 def test_how_closely_the_newest_pictures_were_looked_at():
     stats = CameraStats()
     assert stats.share_of(Look.SMALL_NETWORK) == 0.0, 'before the first'

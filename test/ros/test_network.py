@@ -35,7 +35,7 @@ class Log:
     def info(self, text):
         self.lines.append(text)
 
-    warning = info
+    warning = error = info
 
 
 @pytest.fixture
@@ -90,7 +90,21 @@ def test_the_small_one_must_find_people_too(monkeypatch):
     with pytest.raises(PedPerceptionError, match='416x256'):
         check_networks('known', 'nanodet_g', networks, log)
     assert len(log.lines) == 1, 'the other one passed'
-    check_networks('skip', 'nanodet_g', networks, log)
+    assert check_networks('skip', 'nanodet_g', networks, log) is networks
+
+
+def test_while_driving_a_small_one_that_finds_nobody_costs_no_more_than_itself(monkeypatch):
+    monkeypatch.setattr(network, 'run_golden', lambda backend, model: Report(backend))
+    full, small = BrightSpotBackend((384, 640)), BrightSpotBackend((256, 416))
+    log = Log()
+    left = check_networks('known', 'nanodet_g', Networks(full, small), log, spare_small=True)
+    assert (left.full, left.small) == (full, None)
+    assert left.small_problem == '416x256 finds nobody'
+    assert 'not used any more' in log.lines[-1]
+    assert (full.closed, small.closed) == (False, True)
+    broken = Networks(BrightSpotBackend((256, 416)), BrightSpotBackend((192, 320)))
+    with pytest.raises(PedPerceptionError, match='416x256'):
+        check_networks('known', 'nanodet_g', broken, log, spare_small=True)
 
 
 class Report:

@@ -202,7 +202,7 @@ def walk(ros_domain, processes, tmp_path):
                          '-p', f'cameras:=[{names}]', '-p', "views:=['whole']",
                          '-p', 'max_frame_age_s:=3.0', '-p', 'stale_result_s:=5.0',
                          # Pictures may be that late, and seldom: no reason to forget anybody.
-                         '-p', 'ground_filter.max_lag_s:=3.0', '-p', 'ground_filter.coast_s:=3.0',
+                         '-p', 'ground_filter.max_lag_s:=3.2', '-p', 'ground_filter.coast_s:=3.0',
                          *[word for text in parameters for word in ('-p', text)]],
                         name='detector')
         peers.append(ros_peer(ros_domain))

@@ -66,9 +66,10 @@ def test_one_impossible_change_refuses_all_and_says_which(name, value, fragment,
 
 
 @pytest.mark.parametrize(('age_s', 'lag_s', 'cameras', 'fits', 'why'), [
-    (0.5, 0.5, 'ab', True, 'the defaults'),
-    (0.6, 0.5, 'ab', False, 'a late picture would look like a clock that was set'),
-    (3.0, 3.0, 'ab', True, 'both larger'),
+    (0.5, 0.7, 'ab', True, 'the defaults'),
+    (0.6, 0.7, 'ab', False, 'a late picture would look like a clock that was set'),
+    (0.5, 0.5, 'ab', False, 'and so it would beside one whose clock is 0.2 s ahead'),
+    (3.0, 3.2, 'ab', True, 'both larger'),
     (3.0, 0.5, 'a', True, 'one camera is never behind another'),
     (0.0, 10.0, 'ab', False, '0 is no limit: pictures may be as late as they like'),
     (0.0, 0.5, 'a', True, 'a recording of one camera without its clock'),
@@ -83,7 +84,7 @@ def test_a_late_picture_may_not_reset_everybody(age_s, lag_s, cameras, fits, why
         limit = f'{age_s:g} s' if age_s else '0, no limit'
         with pytest.raises(ConfigError, match=re.escape(
                 f'max_frame_age_s is {limit}, but ground_filter.max_lag_s only {lag_s:g} s')
-                + '.*Set max_frame_age_s to more than 0 and'):
+                + '.*Set max_frame_age_s to more than 0, and'):
             started.changed(changes)
 
 
