@@ -48,7 +48,7 @@ from ped_perception.engine.golden import (
 )
 from ped_perception.engine.gpu import find_gpu
 from ped_perception.engine.manifest import inspect_plan, LoadedPlan, SUFFIX
-from ped_perception.engine.models import typed_graph
+from ped_perception.engine.models import has_int8, typed_graph
 from ped_perception.engine.names import resolve
 from ped_perception.engine.plans import built_plans, user_plans
 
@@ -73,8 +73,12 @@ def _verify(options: argparse.Namespace) -> int:
     if path.suffix == SUFFIX:
         return _report([partial(_verify_plan, path, inspect_plan(path))])
     name, network_hw = resolve(options.model).name, size_of(options)
-    checks = [partial(_verify_graph, options.model, network_hw),
-              partial(_verify_precision, options, network_hw)]
+    checks = [partial(_verify_graph, options.model, network_hw)]
+    on_cpu = options.precision == 'int8' and has_int8(options.model, network_hw, 'cpu')
+    if on_cpu:
+        checks.append(partial(_verify_on_cpu, options, network_hw))
+    if not on_cpu or has_int8(options.model, network_hw, 'tensorrt'):
+        checks.append(partial(_verify_precision, options, network_hw))
     start = f'{name}-{text_from_size_hw(network_hw)}-'
     checks += [partial(_verify_plan, plan, loaded)
                for plan, loaded in built_plans(user_plans(), start).items()]
@@ -113,6 +117,21 @@ def _verify_unknown(name: str, graph: Path) -> list[str]:
         lines.append('           so few look wrong: was it told --mean, --std, --channel-order '
                      'and --class-index as it was trained?')
     return lines
+
+
+def _verify_on_cpu(options: argparse.Namespace, network_hw: tuple[int, int]) -> list[str]:
+    """Check the INT8 graph of this machine's processor, in the runtime that uses it."""
+    from ped_perception.engine.agreement import measure, refuse, TOLERANCES
+    name = resolve(options.model).name
+    graph = typed_graph(options.model, network_hw, precision='int8', runtime='cpu')
+    with open_graph(typed_graph(options.model, network_hw), BackendConfig(precision='fp32'),
+                    1) as exact, open_graph(graph, BackendConfig(model=name), 1) as rounded:
+        agreement = measure(exact, rounded, gate_from_options(options).pictures)
+        refuse(agreement, TOLERANCES['int8'], 'Make it anew, with more pictures: ped_engine '
+               'import --precision int8 --calibrate PICTURES')
+        report = run_golden(rounded, name, _expectation(name, network_hw))
+    report.refuse()
+    return [f'agreement  {agreement}', f'golden     {report}']
 
 
 def _verify_precision(options: argparse.Namespace, network_hw: tuple[int, int]) -> list[str]:

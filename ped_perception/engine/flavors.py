@@ -147,9 +147,10 @@ def capabilities_for(library: Library, targets: Sequence[str], gpu: Gpu | None,
     if not library.flavor.has_targets:
         if gpu is None:
             raise EngineMismatchError(
-                f'{library} builds on the GPU that will run the plan, and this machine has none. '
-                'Run this command on the vehicle, or build with --flavor tensorrt_rtx '
-                '--target sm_86 for an RTX card.')
+                f'{library} builds on the GPU that will run the plan, and none can be seen here. '
+                'If there is one, see what nvidia-smi says, and CUDA_VISIBLE_DEVICES. Build on '
+                'the vehicle, or with ped_engine build --flavor tensorrt_rtx --target sm_86 for '
+                'an RTX card.')
         if set(targets) - {gpu.capability}:
             raise EngineMismatchError(
                 f'{library} builds only for the GPU of this machine, {gpu}, not for '
@@ -159,8 +160,9 @@ def capabilities_for(library: Library, targets: Sequence[str], gpu: Gpu | None,
     wanted = tuple(sorted(set(targets))) or ((gpu.capability,) if gpu else ())
     if not wanted:
         raise EngineMismatchError(
-            f'This machine has no NVIDIA GPU. Say for which to build: --target '
-            f'{" | ".join(known)}')
+            f'No NVIDIA GPU can be seen here. If there is one, see what nvidia-smi says, and '
+            f'CUDA_VISIBLE_DEVICES. A node can do without: set backend and precision to auto. '
+            f'ped_engine build can, too, when told for which: --target {" | ".join(known)}')
     foreign = [target for target in wanted if target not in known]
     if foreign:
         raise EngineMismatchError(

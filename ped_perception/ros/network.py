@@ -133,9 +133,10 @@ def check_networks(mode: str, model: str, networks: Networks, logger: RcutilsLog
     for backend in networks.each:
         height, width = backend.info.network_hw
         if mode == 'known' and shipped_expectation(model, (height, width)) is None:
+            precision = ' --precision int8' if backend.info.precision == 'int8' else ''
             logger.warning(
                 f'No self-test: what {model} must find at {width}x{height} is not shipped. Verify '
-                f'it once with: ped_engine verify {model} --size {width}x{height}')
+                f'it once with: ped_engine verify {model} --size {width}x{height}{precision}')
             continue
         try:
             report = run_golden(backend, model)

@@ -105,6 +105,14 @@ def test_an_imported_model_goes_all_the_way_by_its_name(rtx, tmp_path, capsys):
     assert str(plan) in capsys.readouterr().out
 
 
+def test_the_int8_graph_of_the_cpu_is_verified_where_it_runs(capsys):
+    pytest.importorskip('openvino')
+    assert main(['verify', 'nanodet_g', '--precision', 'int8']) == 0
+    said = capsys.readouterr().out
+    assert re.search(r'agreement +nanodet_g int8 in openvino against nanodet_g fp32', said)
+    assert re.search(r'golden +nanodet_g int8 in openvino: 18 of 18', said)
+
+
 @pytest.mark.parametrize(('options', 'found', 'is_warned'), [
     ([], (18, 18), False), (['--class-index', '2'], (0, 2), True)])
 def test_a_model_without_golden_boxes_must_find_known_people(

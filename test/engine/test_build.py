@@ -267,7 +267,7 @@ def test_the_last_word_about_memory_counts():
 
 
 @pytest.mark.parametrize(('targets', 'gpu', 'words'), [
-    ((), None, 'Run this command on the vehicle'),
+    ((), None, 'Build on the vehicle'),
     (('sm_86',), ORIN, 'only for the GPU of this machine'),
     ((), ORIN, None), (('sm_87',), ORIN, None)])
 def test_tensorrt_builds_for_the_gpu_it_runs_on(library, targets, gpu, words):
@@ -282,7 +282,7 @@ def test_tensorrt_builds_for_the_gpu_it_runs_on(library, targets, gpu, words):
     (('sm_89', 'sm_86', 'sm_86'), None, ('sm_86', 'sm_89')),
     ((), Gpu('RTX 4070', 'sm_89'), ('sm_89',)),
     (('sm_86',), Gpu('RTX 4070', 'sm_89'), ('sm_86',)),
-    ((), None, 'Say for which to build: --target sm_75'),
+    ((), None, 'when told for which: --target sm_75'),
     (('sm_86', 'sm_87'), None, 'cannot build for sm_87.*--flavor tensorrt on that machine'),
     ((), ORIN, 'cannot build for sm_87')])
 def test_rtx_builds_for_the_targets_it_knows(rtx, targets, gpu, expected):

@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from doubles import BrightSpotBackend
 from ped_perception.backends import BackendConfig
 from ped_perception.core.errors import ModelError, PedPerceptionError
@@ -122,4 +124,8 @@ def test_what_it_must_find_may_not_be_known(monkeypatch):
     log = Log()
     check_networks('known', 'nanodet_g', Networks(BrightSpotBackend((320, 512))), log)
     (line,) = log.lines
-    assert 'ped_engine verify nanodet_g --size 512x320' in line
+    assert line.endswith('ped_engine verify nanodet_g --size 512x320')
+    quantised = BrightSpotBackend((320, 512))
+    quantised.info = replace(quantised.info, precision='int8')
+    check_networks('known', 'nanodet_g', Networks(quantised), log)
+    assert log.lines[-1].endswith('--size 512x320 --precision int8')
