@@ -72,7 +72,9 @@ def replay_folder(folder: Path, output: Path, words: Sequence[str],
     Raises:
         SourceError: there is no recording.
     """
-    bags = list(recordings_in(folder))
+    # The results of an earlier run may lie among the recordings, and are recordings themselves.
+    results = output.resolve()
+    bags = [bag for bag in recordings_in(folder) if not bag.resolve().is_relative_to(results)]
     if not bags:
         raise SourceError(f'There is no recording in {folder}: neither is it one, nor is there '
                           f'one in a folder below it.')

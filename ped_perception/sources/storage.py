@@ -128,9 +128,9 @@ def _open_file(file: Path) -> tuple[Storage, tuple[str, ...]]:
                    for name, count in rescued.counts.items())
     if not topics:
         raise SourceError(f'The recording {file} is cut off before its first message.')
-    note = (f'{file} is cut off or damaged at byte {rescued.readable_bytes} of '
-            f'{file.stat().st_size}: the {sum(rescued.counts.values())} messages before that are '
-            f'read.')
+    note = (f'{file} is cut off or damaged, at byte {rescued.readable_bytes} of '
+            f'{file.stat().st_size} or in the chunk that begins there: the '
+            f'{sum(rescued.counts.values())} messages up to the damage are read.')
     return _RescuedStorage(rescued, topics), (note,)
 
 

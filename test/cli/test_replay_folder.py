@@ -52,8 +52,10 @@ def broken_recording(folder):
 
 def test_a_folder_of_recordings(pictures, tmp_path, capsys):
     """Replay what is new, try what fails again, leave what is finished; told each time."""
-    drives, output = tmp_path / 'drives', tmp_path / 'results'
+    drives = tmp_path / 'drives'
     drives.mkdir()
+    # Below the recordings, and itself none of them.
+    output = drives / 'results'
     write_pictures(drives / 'monday', pictures)
     (drives / 'week').mkdir()
     write_pictures(drives / 'week' / 'tuesday', pictures, plugin=StoragePlugin.SQLITE3)
