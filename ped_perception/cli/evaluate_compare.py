@@ -33,7 +33,7 @@ from ped_perception.evaluation.comparison_summary import (
     setup_text,
     verdict_of,
 )
-from ped_perception.evaluation.conditions import condition_from_text
+from ped_perception.evaluation.conditions import Condition, condition_from_text
 from ped_perception.evaluation.figures import Change, FIGURES
 from ped_perception.evaluation.report import html_from_report
 from ped_perception.evaluation.results import METRICS, read_results, REPORT, Results
@@ -60,6 +60,7 @@ def add_compare(commands: Any) -> None:
     parser.add_argument('a', type=Path, metavar='A', help='folder of the run to compare with')
     parser.add_argument('b', type=Path, metavar='B', help='folder of the run that is judged')
     parser.add_argument('--fail-if', action='append', default=[], metavar='CONDITION',
+                        type=_condition,
                         help='METRIC OP VALUE on the difference B - A, shares in points, as in '
                              '"AP50<-0.5"; may be repeated. METRIC is one of '
                              f'{", ".join(figure.name for figure in FIGURES)}')
@@ -73,8 +74,19 @@ def add_compare(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
+def _condition(text: str) -> Condition:
+    """Read a condition; one that cannot be read is a wrong call, and no result for CI."""
+    try:
+        return condition_from_text(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _run(options: argparse.Namespace) -> int:
-    conditions = [condition_from_text(text) for text in options.fail_if]
+    conditions: list[Condition] = options.fail_if
+    if options.source and options.output is None:
+        raise ConfigError('--source says where the pictures for the report are. Give a folder for '
+                          'it, too, with --output.')
     if options.output is not None and (options.output / METRICS).exists():
         raise ConfigError(f'{options.output} is the folder of a run, and its report stays. Give '
                           f'another folder for the comparison.')

@@ -23,6 +23,7 @@ from typing import Any
 
 from ped_perception.cli.arguments import positive
 from ped_perception.cli.evaluate_settings import add_settings, perception_of, settings_of
+from ped_perception.core.errors import ConfigError
 from ped_perception.evaluation.harvest import harvest
 from ped_perception.evaluation.harvest_files import HarvestConfig, IMAGES_NAME, LABELS_NAME
 from ped_perception.evaluation.looking import disorder_note
@@ -64,6 +65,10 @@ def add_harvest(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
+    ignored = [text for text in options.set if text.split('.')[0] in settings.cameras]
+    if ignored:
+        raise ConfigError(f'All cameras of a recording are looked at alike here: {ignored[0]} '
+                          f'would change nothing. Leave it out.')
     selection = selection_from_text(options.frames)
     how = HarvestConfig(options.count, options.min_gap)
     with open_source(options.source, topics=options.topic, rate_hz=options.rate) as source, \

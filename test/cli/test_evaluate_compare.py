@@ -82,6 +82,20 @@ def compared(a, b, out, *conditions):
     return code, json.loads((out / JSON_NAME).read_text())
 
 
+@pytest.mark.parametrize(('condition', 'why'), [
+    ('AP5<-0.5', 'no such figure'), ('AP50', 'no comparison'), ('IDF1=<3', 'no such operator')])
+def test_a_condition_that_cannot_be_read_is_a_wrong_call(tmp_path, capsys, condition, why):
+    with pytest.raises(SystemExit) as ended:
+        main(['compare', str(tmp_path), str(tmp_path), '--fail-if', condition])
+    assert ended.value.code == 2, why
+    assert '--fail-if' in capsys.readouterr().err
+
+
+def test_pictures_for_no_report_are_a_mistake(good_run, capsys):
+    assert main(['compare', str(good_run), str(good_run), '--source', 'nowhere']) == 1
+    assert '--output' in capsys.readouterr().err
+
+
 class OtherChannelOrder:
     """A backend that is given RGB where it takes BGR."""
 

@@ -157,3 +157,10 @@ def test_what_cannot_be_harvested_is_told(demo_bag, tmp_path, capsys, arguments,
     assert told in said
     assert said.count('\n') == 1
     assert [path.name for path in tmp_path.iterdir()] == ['full']
+
+
+def test_a_parameter_of_one_camera_is_refused_as_it_would_change_nothing(root, tmp_path, capsys):
+    assert main(['harvest', str(root / 'demo' / 'pets_street.mcap'), '-o', str(tmp_path / 'out'),
+                 '--set', 'camera.rotation_deg=90']) == 1
+    assert 'camera.rotation_deg=90 would change nothing' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
