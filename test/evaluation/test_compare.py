@@ -261,7 +261,6 @@ def test_pictures_that_were_moved_are_found_where_the_user_says(tmp_path, capsys
 @pytest.mark.parametrize(('arguments', 'says', 'why'), [
     (['nowhere', 'B'], 'nowhere', 'no such folder'),
     (['A', 'pictures'], 'holds no results', 'a folder of another kind'),
-    (['A', 'B', '--fail-if', 'AP60<-1'], 'AP60', 'no such metric'),
     (['A', 'B', '--fail-if', 'HOTA<-1', '--overlap', '-o', 'OUT'], 'HOTA',
      'a metric that the runs do not have'),
     (['A', 'B', '-o', 'A'], 'is the folder of a run', 'a report would be overwritten')])
