@@ -197,7 +197,7 @@ def open_small(config: BackendConfig, full: BackendInfo, max_batch: int, watch: 
 
     Raises:
         ConfigError: the size cannot be read, or is not smaller.
-        ModelError: nobody named a size, and the usual one is not there in the same precision.
+        ModelError: nobody named a size, and the usual one is not there in INT8 as the full one.
         PedPerceptionError: see :func:`open_backend`.
     """
     size_hw = small_size_hw(config.overload_size, full)
@@ -207,13 +207,12 @@ def open_small(config: BackendConfig, full: BackendInfo, max_batch: int, watch: 
     size = text_from_size_hw(size_hw)
     small = open_backend(replace(config, backend=full.backend, plan='', network_size=size),
                          max_batch, watch)
-    if config.overload_size == 'auto' and small.info.precision != full.precision:
+    if config.overload_size == 'auto' and small.info.precision != 'int8' == full.precision:
         small.close()
         raise ModelError(
             f'{config.model} is there for {size} in {small.info.precision} only, and would save '
-            f'little beside {full.precision}. Make that, too: ped_engine import {config.model} '
-            f'--size {size} --precision {full.precision} --calibrate PICTURES; or set '
-            f'overload_size to none.')
+            f'little beside INT8. Make that, too: ped_engine import {config.model} --size {size} '
+            f'--precision int8 --calibrate PICTURES; or set overload_size to none.')
     return small
 
 

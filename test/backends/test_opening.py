@@ -168,14 +168,16 @@ def test_the_small_network_runs_as_the_full_one_does(monkeypatch):
     assert max_batch == 6
 
 
-@pytest.mark.parametrize(('overload_size', 'precision', 'fits', 'why'), [
-    ('auto', 'fp32', True, 'it takes as much less time as it has pixels'),
-    ('auto', 'int8', False, 'float32 beside INT8 would take longer than the full one'),
-    ('416x256', 'int8', True, 'as it was said'),
+@pytest.mark.parametrize(('overload_size', 'precision', 'small_precision', 'fits', 'why'), [
+    ('auto', 'fp32', 'fp32', True, 'it takes as much less time as it has pixels'),
+    ('auto', 'int8', 'fp32', False, 'float32 beside INT8 would take longer than the full one'),
+    ('auto', 'fp32', 'int8', True, 'and the other way round still less'),
+    ('416x256', 'int8', 'fp32', True, 'as it was said'),
 ])
 def test_a_small_network_that_saves_no_time_is_not_used_unasked(
-        monkeypatch, overload_size, precision, fits, why):
+        monkeypatch, overload_size, precision, small_precision, fits, why):
     small = BrightSpotBackend((256, 416))
+    small.info = replace(small.info, precision=small_precision)
     monkeypatch.setattr(backends, 'open_backend', lambda *_: small)
     full = replace(info(), precision=precision)
     config = BackendConfig(overload_size=overload_size)

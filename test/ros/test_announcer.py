@@ -20,7 +20,7 @@ import math
 import types
 
 import numpy as np
-from ped_perception.core.corridor import CorridorConfig
+from ped_perception.core.corridor import CorridorConfig, Danger
 from ped_perception.core.follow import Follower
 from ped_perception.core.ground_filter import GroundFilterConfig
 from ped_perception.core.ground_motion import EgoMotion
@@ -102,3 +102,21 @@ def test_who_comes_into_the_way_is_known_where_the_motion_is(ego, everybody, soo
     announcer.announce(LookedAt([], [], {}, ego, 1, {}, 0.0), perception)
     assert announcer.danger.soonest_s == pytest.approx(soonest_s, abs=0.06, nan_ok=True), why
     assert announcer.danger.cameras == cameras, why
+
+
+@pytest.mark.parametrize('broken', ['follow', 'publish'])
+def test_what_was_in_the_way_is_not_known_after_a_failure(monkeypatch, broken):
+    """What was true some steps ago must not stand for what nobody saw."""
+
+    def fail(*_):
+        raise RuntimeError('planned')
+
+    follower = types.SimpleNamespace(everybody=lambda: None, reset=lambda: None)
+    perception = types.SimpleNamespace(follower=follower, follow=lambda *_: [])
+    ground = Output()
+    announcer = Announcer({}, ground, lambda: 0.5, CorridorConfig, Clock(), get_logger('test'))
+    announcer.danger = Danger(math.inf)
+    monkeypatch.setattr(*((perception, 'follow') if broken == 'follow' else (ground, 'publish')),
+                        fail)
+    announcer.announce(LookedAt([], [], {}, EgoMotion(10.0, 0.0), 1, {}, 0.0), perception)
+    assert math.isnan(announcer.danger.soonest_s)
